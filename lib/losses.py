@@ -1,0 +1,85 @@
+"""Losses: pure functions, masked means.  The names in a loss dict are the names in the log and in the weights table."""
+import torch
+import torch.nn.functional as F
+
+from lib import audio
+
+
+def total(losses, weights):
+    """Weighted sum of {name: scalar}; a name without a weight raises KeyError, so that no loss is ever lost by a typo."""
+    unknown = set(losses) - set(weights)
+    if unknown:
+        raise KeyError(f"losses without a weight: {sorted(unknown)}; the table has {sorted(weights)}")
+    return sum(weights[name] * loss for name, loss in losses.items())
+
+
+def masked_mean(values, mask):
+    """Mean of values [B, C, F] where mask [B, 1, F] is one."""
+    return (values * mask).sum() / (mask.sum() * values.shape[1]).clamp_min(1)
+
+
+def aam_softmax(spk_emb, weight, speaker, margin=0.2, scale=30.0):
+    """Additive angular margin softmax of spk_emb [B, D] (unit) against class weight [S, D] and speaker [B].  Source: [AAM] eq. (3)."""
+    cosine = (spk_emb.float() @ F.normalize(weight.float(), dim=1).T).clamp(-1 + 1e-6, 1 - 1e-6)
+    own = F.one_hot(speaker, weight.shape[0]).bool()
+    return F.cross_entropy(scale * torch.where(own, torch.cos(torch.acos(cosine) + margin), cosine), speaker)
+
+
+def angular_prototypical(spk_emb, scale, offset):
+    """Angular prototypical loss of spk_emb [P, 2, D]: P people, a query and a prototype each.  Source: [ANGPROTO] eq. (6)."""
+    cosine = spk_emb[:, 0].float() @ spk_emb[:, 1].float().T
+    return F.cross_entropy(scale.clamp_min(1e-6) * cosine + offset, torch.arange(len(cosine), device=cosine.device))
+
+
+def kl(z_p, logs_q, m_p, logs_p, mask):
+    """KL divergence of the posterior from the expanded prior, all [B, C, F], after the flow; mean over mask [B, 1, F].
+
+    Source: [VITS] eq. (3)-(4), the expectation taken with the one sample z_p.  Differs: a mean over channels too, so the weight does not depend on C.
+    """
+    z_p, logs_q, m_p, logs_p = z_p.float(), logs_q.float(), m_p.float(), logs_p.float()
+    return masked_mean(logs_p - logs_q - 0.5 + 0.5 * (z_p - m_p) ** 2 * torch.exp(-2 * logs_p), mask)
+
+
+def kl_standard(m_q, logs_q, mask):
+    """KL divergence of N(m_q, exp(logs_q)^2) [B, C, F] from N(0, 1): keeps z in reach of a prior that is learned later."""
+    m_q, logs_q = m_q.float(), logs_q.float()
+    return masked_mean(0.5 * (m_q**2 + torch.exp(2 * logs_q) - 1) - logs_q, mask)
+
+
+def mel_l1(mel_hat, mel):
+    """Reconstruction loss of [VITS] eq. (2): mean absolute difference of log-mels [B, M, F]."""
+    return F.l1_loss(mel_hat.float(), mel.float())
+
+
+def multi_mel(wav_hat, wav):
+    """Mean of mel_l1 at windows of 512, 1024 and 2048 samples for wav_hat, wav [B, 1, T].
+
+    Source: [DAC] sec. 3.3.  Differs from [VITS]: one window leaves the phase of the iSTFT decoder too free in a short training.
+    """
+    return sum(mel_l1(audio.mel(wav_hat, n, m), audio.mel(wav, n, m)) for n, m in ((512, 40), (1024, 80), (2048, 80))) / 3
+
+
+def duration_mse(logw_hat, w, x_mask):
+    """Squared error of log durations: logw_hat [B, 1, N] against w [B, 1, N] frames, over x_mask.  Source: [GLOWTTS] sec. 2.2."""
+    return masked_mean((logw_hat.float() - torch.log(w.float() + 1e-6).clamp_min(-1.0)) ** 2, x_mask)
+
+
+def discriminator_adv(real, fake):
+    """Least-squares loss of the discriminator over lists of scores.  Source: [VITS] eq. (8)."""
+    return sum(((r.float() - 1) ** 2).mean() + (f.float() ** 2).mean() for r, f in zip(real, fake, strict=True)) / len(real)
+
+
+def generator_adv(fake):
+    """Least-squares loss of the generator over a list of scores.  Source: [VITS] eq. (9)."""
+    return sum(((f.float() - 1) ** 2).mean() for f in fake) / len(fake)
+
+
+def feature_matching(fmap_r, fmap_g):
+    """Mean absolute difference of discriminator features, lists of lists.  Source: [VITS] eq. (10)."""
+    pairs = [(r, g) for rs, gs in zip(fmap_r, fmap_g, strict=True) for r, g in zip(rs, gs, strict=True)]
+    return sum(F.l1_loss(g.float(), r.float().detach()) for r, g in pairs) / len(pairs)
+
+
+def speaker_consistency(spk_emb_hat, spk_emb):
+    """One minus the cosine of unit vectors [B, D]: generated speech should carry the voice that was asked for.  Source: [YOURTTS] eq. (1)."""
+    return 1 - (spk_emb_hat.float() * spk_emb.float()).sum(1).mean()

@@ -1,0 +1,268 @@
+"""How good is it: figures for voices, words and waveforms.  The only door to pesq, pystoi, jiwer and transformers."""
+import math
+import warnings
+
+import numpy as np
+
+from lib import audio
+
+# ---------------------------------------------------------------- voices
+
+
+def eer(scores, labels):
+    """Equal error rate of scores [n] with labels [n] (1 same speaker, 0 not): (rate in 0..1, threshold).
+
+    A pair is accepted when its score >= threshold; at the threshold as many strangers get in (false acceptance) as people
+    are turned away (false rejection), with a straight line between neighbouring scores where no score meets it exactly.
+    Raises ValueError when the lengths differ, a score is not finite, or one kind of pair is missing.
+    """
+    scores, labels = np.asarray(scores, dtype="float64"), np.asarray(labels).astype(bool)
+    if scores.shape != labels.shape or scores.ndim != 1:
+        raise ValueError(f"scores {scores.shape} and labels {labels.shape} must be two lists of equal length.")
+    if not np.isfinite(scores).all():
+        raise ValueError(f"{(~np.isfinite(scores)).sum()} of {len(scores)} scores are not finite: look at the embeddings.")
+    same, other = np.sort(scores[labels]), np.sort(scores[~labels])
+    if not len(same) or not len(other):
+        raise ValueError(f"{len(same)} same-speaker and {len(other)} other pairs: both kinds are needed; add speakers or clips.")
+    steps = np.unique(scores)
+    steps = np.append(steps, np.nextafter(steps[-1], np.inf))  # the last threshold turns everybody away
+    rejected = np.searchsorted(same, steps, "left") / len(same)
+    accepted = 1 - np.searchsorted(other, steps, "left") / len(other)
+    gap = rejected - accepted  # rises from -1 to 1
+    i = int(np.argmax(gap >= 0))
+    share = gap[i - 1] / (gap[i - 1] - gap[i])
+    return float(rejected[i - 1] + share * (rejected[i] - rejected[i - 1])), float(steps[i - 1] + share * (steps[i] - steps[i - 1]))
+
+
+def eer_of(spk_emb, speakers):
+    """EER over all pairs of embeddings spk_emb [n, D] scored by cosine; speakers [n] says who speaks.  Returns as `eer`."""
+    spk_emb, speakers = _unit(spk_emb), np.asarray(speakers)
+    if spk_emb.ndim != 2 or len(spk_emb) != len(speakers):
+        raise ValueError(f"embeddings {spk_emb.shape} and {len(speakers)} speakers: give one row per speaker label.")
+    i, j = np.triu_indices(len(speakers), 1)
+    return eer((spk_emb @ spk_emb.T)[i, j], speakers[i] == speakers[j])
+
+
+def secs(spk_emb, other):
+    """Speaker-embedding cosine similarity of [D] and [D] (a float), or of [n, D] and [n, D] row by row ([n]); -1 to 1."""
+    spk_emb, other = _unit(spk_emb), _unit(other)
+    if spk_emb.shape != other.shape:
+        raise ValueError(f"embeddings {spk_emb.shape} and {other.shape} differ in shape: were they made by two encoders?")
+    cosine = (spk_emb * other).sum(-1)
+    return float(cosine) if cosine.ndim == 0 else cosine
+
+
+def _unit(spk_emb):
+    spk_emb = np.asarray(spk_emb, dtype="float64")
+    length = np.linalg.norm(spk_emb, axis=-1, keepdims=True)
+    if not np.isfinite(length).all() or (length == 0).any():
+        raise ValueError("An embedding is zero or not finite: it has no direction to compare.")
+    return spk_emb / length
+
+
+# ---------------------------------------------------------------- words
+
+
+def fold(text):
+    """Bring text to what a listener can hear: lower case, no punctuation (apostrophes stay), single spaces."""
+    text = text.lower().replace("’", "'").replace("‘", "'")
+    return " ".join("".join(c if c.isalnum() or c == "'" else " " for c in text).split())
+
+
+def wer(texts, heard):
+    """Word error rate of what was `heard` against `texts` (a string or a list each), folded; errors of the whole list over its words.
+
+    0 is perfect; it passes 1 when more words are invented than were asked.  Raises ValueError for unequal lists or an empty text.
+    """
+    import jiwer
+    return float(jiwer.wer(*_folded(texts, heard)))
+
+
+def cer(texts, heard):
+    """Character error rate, as `wer`; spaces between words count as characters."""
+    import jiwer
+    return float(jiwer.cer(*_folded(texts, heard)))
+
+
+def _folded(texts, heard):
+    texts, heard = ([item] if isinstance(item, str) else list(item) for item in (texts, heard))
+    if len(texts) != len(heard) or not texts:
+        raise ValueError(f"{len(texts)} texts and {len(heard)} readings: give one reading for every text, and at least one.")
+    folded = [fold(text) for text in texts]
+    if not all(folded):
+        raise ValueError(f"Text {folded.index('')} has no words ({texts[folded.index('')]!r}): an error rate needs some.")
+    return folded, [fold(text) for text in heard]
+
+
+def asr(model="openai/whisper-base", language="english"):
+    """A reader, read(wav [T] at 16 kHz) -> str, from a Whisper model by name on the hub or by folder.
+
+    Raises ValueError when transformers is not installed or the model cannot be had; both remedies are in the message.
+    """
+    try:
+        from transformers import pipeline
+    except ImportError as error:
+        raise ValueError("Reading speech back needs transformers: pip install transformers (it is optional here).") from error
+    try:
+        pipe = pipeline("automatic-speech-recognition", model=model)
+    except Exception as error:  # the hub raises a dozen kinds: what matters is the remedy
+        raise ValueError(f"The recogniser {model!r} could not be loaded ({type(error).__name__}): check the network, or give the "
+                         "folder of a downloaded Whisper model.") from error
+
+    def read(wav):
+        """Text heard in wav [T] at 16 kHz."""
+        sound = {"raw": np.asarray(wav, dtype="float32"), "sampling_rate": audio.RATE}
+        return pipe(sound, generate_kwargs={"language": language, "task": "transcribe"}, return_timestamps=True)["text"].strip()
+    return read
+
+
+# ---------------------------------------------------------------- spectra
+
+
+def mel_cepstra(mel, order=13):
+    """Mel-cepstra 1 to `order` of log-mels [M, F] (natural log of magnitudes) as [F, order].
+
+    log-mel = c_0 / 2 + sum over m of c_m cos(pi m (k + 1/2) / M): c_0, the loudness, is left out.
+    """
+    mel = np.asarray(mel, dtype="float64")
+    M = len(mel)
+    k, m = np.arange(M) + 0.5, np.arange(1, order + 1)
+    return (2 / M * np.cos(np.pi * m[:, None] * k / M) @ mel).T
+
+
+def dtw(cost):
+    """Cheapest monotonic path through cost [n, m] from corner to corner, steps (1,0), (0,1), (1,1): (i [p], j [p])."""
+    n, m = cost.shape
+    total = np.full((n + 1, m + 1), np.inf)
+    total[0, 0] = 0
+    for d in range(2, n + m + 1):  # anti-diagonals: every cell on one needs only the two before it
+        i = np.arange(max(1, d - m), min(n, d - 1) + 1)
+        j = d - i
+        total[i, j] = cost[i - 1, j - 1] + np.minimum(total[i - 1, j - 1], np.minimum(total[i - 1, j], total[i, j - 1]))
+    i, j, steps = n, m, []
+    while i and j:
+        steps.append((i - 1, j - 1))
+        i, j = min(((i - 1, j - 1), (i - 1, j), (i, j - 1)), key=lambda at: total[at])
+    return tuple(np.array(steps[::-1]).T)
+
+
+def mcd(wav, ref_wav, order=13):
+    """Mel-cepstral distortion in dB of wav [T] against ref_wav [T'], 16 kHz, same words; aligned by DTW; 0 is identical.
+
+    K = 10 sqrt(2) / ln 10 times the distance of cepstra, a mean along the path.  Source: [MCD].  Differs: cepstra come from
+    the 80 log-mels of lib.audio, so compare figures of this function only with each other.
+    Raises ValueError for silence or less than one frame.
+    """
+    import torch
+    cepstra = []
+    for sound in (wav, ref_wav):
+        sound = _sound(sound)
+        if len(sound) < audio.N_FFT:
+            raise ValueError(f"{len(sound)} samples are less than one frame of {audio.N_FFT}: give longer clips.")
+        cepstra.append(mel_cepstra(audio.mel(torch.tensor(sound, dtype=torch.float32)[None, None])[0].numpy(), order))
+    a, b = cepstra
+    squares = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
+    cost = 10 * math.sqrt(2) / math.log(10) * np.sqrt(np.maximum(squares, 0))
+    i, j = dtw(cost)
+    return float(cost[i, j].mean())
+
+
+# ---------------------------------------------------------------- waveforms
+
+
+def si_sdr(est, ref):
+    """Scale-invariant signal-to-distortion ratio in dB of est against ref, [T] (a float) or [..., T] ([...]); inf when exact.
+
+    The part of est along ref against the rest, means removed.  Source: [SISDR] eq. (3).  Raises ValueError for silence or
+    unequal shapes.
+    """
+    est, ref = _pair(est, ref)
+    est, ref = est - est.mean(-1, keepdims=True), ref - ref.mean(-1, keepdims=True)
+    target = (est * ref).sum(-1, keepdims=True) / (ref**2).sum(-1, keepdims=True) * ref
+    return _ratio(target, est - target)
+
+
+def si_sdri(est, ref, mix):
+    """SI-SDR of est over that of doing nothing, the mixture mix itself, in dB; shapes as `si_sdr`."""
+    return si_sdr(est, ref) - si_sdr(mix, ref)
+
+
+def sdr(est, ref):
+    """Plain signal-to-distortion ratio in dB, 10 log10(|ref|^2 / |ref - est|^2): level and delay count as errors.
+
+    Differs: not the SDR of BSS Eval, which first allows est a filter of 512 taps and so gives higher figures.
+    """
+    est, ref = _pair(est, ref)
+    return _ratio(ref, ref - est)
+
+
+def estoi(est, ref, rate=audio.RATE):
+    """Extended short-time objective intelligibility of est [T] against clean ref [T], about 0 to 1.  Source: [ESTOI].
+
+    Raises ValueError for silence, unequal lengths, or under about 0.4 s of speech.
+    """
+    from pystoi import stoi
+    est, ref = _pair(est, ref)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)  # pystoi warns and returns 1e-5 where it could not measure
+        try:
+            return float(stoi(ref, est, rate, extended=True))
+        except RuntimeWarning as error:
+            raise ValueError(f"{len(ref) / rate:.2f} s hold too little speech for eSTOI: give at least half a second.") from error
+
+
+def pesq(est, ref):
+    """Wide-band PESQ (MOS-LQO, 1.0 to 4.64) of est [T] against clean ref [T], both 16 kHz.  Source: [PESQ].
+
+    Raises ValueError for silence, unequal lengths, or where PESQ finds no utterance.
+    """
+    from pesq import PesqError
+    from pesq import pesq as measure
+    est, ref = _pair(est, ref)
+    try:
+        return float(measure(audio.RATE, ref.astype("float32"), est.astype("float32"), "wb"))
+    except PesqError as error:
+        said = error.args[0] if error.args else type(error).__name__
+        said = said.decode() if isinstance(said, bytes) else said
+        raise ValueError(f"PESQ could not measure {len(ref) / audio.RATE:.2f} s ({said}): give clips that hold speech.") from error
+
+
+def _sound(wav):
+    """wav as float64; ValueError where a measure would divide by its energy or spread NaN."""
+    wav = np.asarray(wav, dtype="float64")
+    if not wav.size or not np.isfinite(wav).all():
+        raise ValueError(f"A signal of shape {wav.shape} is empty or holds values that are not numbers.")
+    # all but constant: what is left of a constant after its mean is taken is rounding, not sound
+    if (np.ptp(wav, axis=-1) <= 1e-9 * np.abs(wav).max()).any():
+        raise ValueError("A signal is silent (constant): there is nothing to measure; leave it out and say so.")
+    return wav
+
+
+def _pair(est, ref):
+    est, ref = _sound(est), _sound(ref)
+    if est.shape != ref.shape:
+        raise ValueError(f"The signals have shapes {est.shape} and {ref.shape}: cut both to the same samples first.")
+    return est, ref
+
+
+def _ratio(signal, noise):
+    """10 log10 of the energies' ratio along the last axis; inf where there is no noise."""
+    with np.errstate(divide="ignore"):
+        ratio = 10 * np.log10((signal**2).sum(-1) / (noise**2).sum(-1))
+    return float(ratio) if ratio.ndim == 0 else ratio
+
+
+# ---------------------------------------------------------------- opinions
+
+
+def mos_ci(ratings, confidence=0.95):
+    """Mean opinion score of ratings [n] with its confidence interval by Student's t: (mean, low, high).
+
+    Ratings are taken as independent: with several per listener, give each listener's mean.  Raises ValueError for fewer than two.
+    """
+    from scipy.stats import t
+    ratings = np.asarray(ratings, dtype="float64")
+    if ratings.ndim != 1 or len(ratings) < 2 or not np.isfinite(ratings).all():
+        raise ValueError(f"Ratings of shape {ratings.shape}: an interval needs at least two numbers in one list.")
+    half = t.ppf((1 + confidence) / 2, len(ratings) - 1) * ratings.std(ddof=1) / math.sqrt(len(ratings))
+    return float(ratings.mean()), float(ratings.mean() - half), float(ratings.mean() + half)

@@ -1,0 +1,288 @@
+"""What lessons and the app show: figures, players, tables, sliders.  The only door to matplotlib, IPython, ipywidgets and umap.
+
+Figures are plain objects without pyplot, so that two visitors of the app can be drawn at the same time; colours are those of
+Okabe and Ito, readable by colour-blind people, and never the only difference between two things.
+"""
+import base64
+import html
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from lib import audio
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "os^DvPX*"  # eight, so that with seven colours 56 voices look different
+LINES = ("-", "--", "-.", ":")
+PICTURE_BYTES = 36_000  # 48 kB as base64: notebooks/build.py drops payloads over 50 kB
+
+# ---------------------------------------------------------------- figures
+
+
+def figure(rows=1, cols=1, width=8.0, height=2.6, **grid):
+    """An empty figure in the house style, `height` inches a row: (Figure, axes), axes as Figure.subplots gives them."""
+    fig = Figure(figsize=(width, height * rows), dpi=80, layout="constrained")
+    axes = fig.subplots(rows, cols, **grid)
+    for axis in np.ravel(axes):
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.tick_params(labelsize=9)
+    return fig, axes
+
+
+def label(axis, x, y, title=""):
+    """Name both axes (with units) and the picture; the figure's alternative text becomes the title where it has none."""
+    axis.set_xlabel(x, fontsize=10)
+    axis.set_ylabel(y, fontsize=10)
+    axis.set_title(title, fontsize=11, loc="left")
+    axis.figure.set_label(axis.figure.get_label() or title)
+
+
+def _sound(wav, rate):
+    wav = np.asarray(wav, dtype="float32")
+    if wav.ndim != 1 or len(wav) < rate * audio.N_FFT / audio.RATE:
+        raise ValueError(f"A sound of shape {wav.shape} at {rate} Hz cannot be drawn: give [T], at least 64 ms.")
+    return wav
+
+
+def draw_spectrogram(axis, wav, rate=audio.RATE, kind="mel"):
+    """Draw wav [T] on an axis as decibels, the loudest 80; kind "mel" (80 bins, labelled in Hz) or "spec" (513 bins)."""
+    wav = torch.tensor(audio.resample(_sound(wav, rate), rate, audio.RATE))[None, None]
+    if kind not in ("mel", "spec"):
+        raise ValueError(f"kind is {kind!r}: 'mel' or 'spec'.")
+    image = audio.mel(wav)[0] if kind == "mel" else torch.log(audio.spectrogram(wav)[0].clamp_min(1e-5))
+    db = image.numpy() * 20 / np.log(10)
+    seconds, top = db.shape[1] * audio.HOP / audio.RATE, len(db) if kind == "mel" else audio.RATE / 2
+    drawn = axis.imshow(db, origin="lower", aspect="auto", cmap="magma", vmin=db.max() - 80, vmax=db.max(), extent=(0, seconds, 0, top),
+                        interpolation="antialiased")
+    if kind == "mel":
+        centres = audio.mel_filters().argmax(1).numpy() * audio.RATE / audio.N_FFT
+        ticks = [250, 500, 1000, 2000, 4000]
+        axis.set_yticks(np.interp(ticks, centres, np.arange(len(db)) + 0.5), ticks)
+    label(axis, "time (s)", "frequency (Hz)")
+    axis.figure.colorbar(drawn, ax=axis, pad=0.01).set_label("level (dB)", fontsize=9)
+
+
+def spectrogram(wav, rate=audio.RATE, kind="mel", title=""):
+    """Figure of the spectrogram of wav [T]; kind as `draw_spectrogram`."""
+    fig, axis = figure()
+    draw_spectrogram(axis, wav, rate, kind)
+    axis.set_title(title, fontsize=11, loc="left")
+    fig.set_label(f"{title or 'Sound'}: {kind} spectrogram of {len(wav) / rate:.1f} s.")
+    return fig
+
+
+def sound(wav, rate=audio.RATE, title=""):
+    """Figure of wav [T] as waveform above, mel spectrogram below, on one time axis."""
+    wav = _sound(wav, rate)
+    fig, (upper, lower) = figure(2, 1, height=1.9, sharex=True)
+    parts = np.array_split(wav, min(len(wav), 800))  # the highest and lowest sample of every pixel are all that can be seen
+    upper.fill_between(np.linspace(0, len(wav) / rate, len(parts)), [p.min() for p in parts], [p.max() for p in parts],
+                       color=COLOURS[0], linewidth=0.5)
+    label(upper, "", "sample value", title)
+    draw_spectrogram(lower, wav, rate)
+    fig.set_label(f"{title or 'Sound'}: waveform and mel spectrogram of {len(wav) / rate:.1f} s.")
+    return fig
+
+
+def alignment(path, tokens=None, title=""):
+    """Figure of an alignment path [N, F] (0 or 1): which token sounds in which frame; tokens names the N rows."""
+    path = np.asarray(path, dtype="float32")
+    if path.ndim != 2 or (tokens is not None and len(tokens) != len(path)):
+        raise ValueError(f"path has shape {path.shape}: give [N, F]" + (f" with {len(tokens)} tokens." if tokens is not None else "."))
+    N, F = path.shape
+    fig, axis = figure(height=max(2.4, min(6.0, 0.16 * N + 0.8)))
+    axis.imshow(path, origin="lower", aspect="auto", cmap="Greys", vmin=0, vmax=1, extent=(0, F, -0.5, N - 0.5), interpolation="nearest")
+    if tokens is not None and N <= 60:
+        axis.set_yticks(range(N), tokens, fontsize=8)
+    label(axis, f"frame F (one is {1000 * audio.HOP / audio.RATE:.0f} ms)", "token N", title)
+    fig.set_label(f"{title or 'Alignment'}: a path through {N} tokens and {F} frames.")
+    return fig
+
+
+def losses(log, names=None, title=""):
+    """Figure of training curves: log is the list of dicts that train.fit returns; names chooses losses (default: all)."""
+    if not log:
+        raise ValueError("The log is empty: nothing was trained, or fewer steps than log_every.")
+    names = names or [name for name in log[-1] if name not in ("step", "s_per_step")]
+    fig, axis = figure()
+    for i, name in enumerate(names):
+        points = [(line["step"], line[name]) for line in log if name in line]
+        axis.plot(*zip(*points), color=COLOURS[i % 7], linestyle=LINES[i % 4], marker=MARKERS[i % 8], markevery=max(1, len(points) // 8),
+                  markersize=5, label=name)
+    axis.legend(fontsize=8, frameon=False, ncols=max(1, len(names) // 4))
+    label(axis, "step", "loss", title)
+    fig.set_label(f"{title or 'Training'}: {', '.join(names)} over {log[-1]['step']} steps.")
+    return fig
+
+
+def voices(points, who, title="", legend=24):
+    """Figure of points [n, 2] (see `embed_2d`), one colour and shape for each of who [n]; a legend up to `legend` voices."""
+    points, who = np.asarray(points), np.asarray(who)
+    if points.shape != (len(who), 2):
+        raise ValueError(f"points {points.shape} and {len(who)} names: give [n, 2] and n names.")
+    names = list(dict.fromkeys(who.tolist()))
+    fig, axis = figure(width=6.5, height=4.5)
+    for i, name in enumerate(names):
+        axis.scatter(*points[who == name].T, color=COLOURS[i % 7], marker=MARKERS[i % 8], s=28, alpha=0.8, linewidths=0, label=name)
+    if len(names) <= legend:
+        fig.legend(fontsize=8, frameon=False, loc="outside right center")
+    axis.set_xticks([])
+    axis.set_yticks([])
+    label(axis, "direction 1 (no unit)", "direction 2 (no unit)", title)
+    fig.set_label(f"{title or 'Map'}: {len(points)} clips of {len(names)} voices.")
+    return fig
+
+
+def scores(values, labels, threshold=None, title=""):
+    """Figure of cosine scores [n]: same-speaker pairs (labels 1) against others, and the threshold of equal error."""
+    values, labels = np.asarray(values), np.asarray(labels).astype(bool)
+    fig, axis = figure()
+    bins = np.linspace(values.min(), values.max(), 41)
+    for chosen, colour, hatch, name in ((~labels, COLOURS[1], "//", "two people"), (labels, COLOURS[0], "", "one person")):
+        axis.hist(values[chosen], bins, density=True, color=colour, alpha=0.6, hatch=hatch, edgecolor="white", label=name)
+    if threshold is not None:
+        axis.axvline(threshold, color="black", linestyle="--", label=f"threshold {threshold:.2f}")
+    axis.legend(fontsize=8, frameon=False)
+    label(axis, "cosine of two clips", "density", title)
+    fig.set_label(f"{title or 'Scores'}: {labels.sum()} pairs of one person, {(~labels).sum()} of two.")
+    return fig
+
+
+def embed_2d(emb, method="umap", seed=0):
+    """Flatten embeddings emb [n, D] to points float32 [n, 2]; method "umap" (neighbours stay) or "pca" (instant, linear).
+
+    A seed repeats on one machine only: UMAP differs between CPUs, so ship points rather than seeds.  The first umap of a
+    process compiles for 8 to 20 s.  Raises ValueError for an unknown method or fewer than 4 embeddings.
+    """
+    emb = np.asarray(emb, dtype="float32")
+    if emb.ndim != 2 or len(emb) < 4 or method not in ("umap", "pca"):
+        raise ValueError(f"emb {emb.shape} by {method!r}: give at least 4 embeddings [n, D], and 'umap' or 'pca'.")
+    if method == "umap":
+        import umap
+        few = len(emb) < 10  # too few for the spectral start
+        return umap.UMAP(n_neighbors=min(15, len(emb) - 1), metric="cosine", random_state=seed, n_jobs=1,
+                         init="random" if few else "spectral").fit_transform(emb).astype("float32")
+    left, size, right = np.linalg.svd(emb - emb.mean(0), full_matrices=False)
+    sign = np.sign(right[np.arange(len(right)), np.abs(right).argmax(1)])  # else the picture may come out mirrored
+    return (left * size * sign)[:, :2].astype("float32")
+
+
+def picture(fig):
+    """(mime type, bytes <= PICTURE_BYTES) of a figure: PNG where 256 colours do, else JPEG, which noisy spectrograms need."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+    canvas = FigureCanvasAgg(fig)
+    canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    tries = [("image/png", image.quantize(256, dither=Image.Dither.NONE), {"optimize": True})]
+    tries += [("image/jpeg", image, {"quality": quality, "subsampling": 0}) for quality in (90, 80, 65, 50, 30)]
+    for mime, one, options in tries:
+        file = io.BytesIO()
+        one.save(file, mime[6:], **options)
+        if len(file.getvalue()) <= PICTURE_BYTES:
+            break
+    return mime, file.getvalue()
+
+
+# ---------------------------------------------------------------- players and tables
+
+
+class Shown:
+    """Something with an HTML face for notebooks and a plain one for terminals (`str`)."""
+
+    def __init__(self, html_text, text):
+        self.html, self.text = html_text, text
+
+    def _repr_html_(self):
+        return self.html
+
+    def __repr__(self):
+        return self.text
+
+
+def player(wav, rate=audio.RATE, label="sound"):
+    """A player for wav [T] with its label; mp3 inside, about 6.3 kB a second, so that 7 s fit into a saved notebook."""
+    wav = np.asarray(wav, dtype="float32")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sound.mp3"
+        audio.save(path, rate, wav)
+        data = base64.b64encode(path.read_bytes()).decode()
+    text = html.escape(label, quote=True)
+    return Shown(f'<figure style="margin:4px 0"><figcaption>{text}</figcaption><audio controls aria-label="{text}" '
+                 f'src="data:audio/mpeg;base64,{data}"></audio></figure>', f"[{label}: {len(wav) / rate:.1f} s of sound]")
+
+
+def table(rows, caption=""):
+    """A table of figures from a list of dicts with equal keys; `str` of it is markdown, in a notebook it is HTML."""
+    if not rows or any(list(row) != list(rows[0]) for row in rows):
+        raise ValueError(f"{len(rows)} rows: give at least one, all with the same keys in the same order.")
+    cells = [[f"{v:.4g}" if isinstance(v, (float, np.floating)) else str(v) for v in row.values()] for row in rows]
+    number = [all(isinstance(row[key], (int, float, np.number)) for row in rows) for key in rows[0]]
+    lines = [list(map(str, rows[0])), ["---:" if n else "---" for n in number], *([c.replace("|", "\\|") for c in row] for row in cells)]
+    markdown = (f"{caption}\n\n" if caption else "") + "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    align = ["right" if n else "left" for n in number]
+    head = "".join(f'<th scope="col" style="text-align:{a}">{html.escape(str(k))}</th>' for k, a in zip(rows[0], align))
+    body = "".join("<tr>" + "".join(f'<td style="text-align:{a}">{html.escape(c)}</td>' for c, a in zip(row, align)) + "</tr>"
+                   for row in cells)
+    caption = f'<caption style="text-align:left">{html.escape(caption)}</caption>' if caption else ""
+    return Shown(f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>", markdown)
+
+
+# ---------------------------------------------------------------- notebooks
+
+
+def in_notebook():
+    """Whether an IPython shell is there to show things; False in a script, in tests and in the app."""
+    return "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None
+
+
+def display(*things):
+    """Show figures, players, tables or anything else in a notebook; in a script print what they are."""
+    for thing in things:
+        if not in_notebook():
+            print(f"[{thing.get_label()}]" if isinstance(thing, Figure) else thing)
+            continue
+        from IPython.display import display as show
+        if isinstance(thing, Figure):
+            mime, data = picture(thing)
+            show({mime: base64.b64encode(data).decode(), "text/plain": thing.get_label()}, raw=True)
+        else:
+            show(thing)
+
+
+def sliders(function, **controls):
+    """Call function(**values) now, and again whenever a slider is let go; in a script call it once with the start values.
+
+    controls: name=(low, high, step, start), or name=[choices], of which the first is the start.
+    """
+    start = {name: given[0] if isinstance(given, list) else given[3] for name, given in controls.items()}
+    if not in_notebook():
+        function(**start)
+        return
+    import ipywidgets
+    widgets, style = {}, {"description_width": "initial"}
+    for name, given in controls.items():
+        if isinstance(given, list):
+            widgets[name] = ipywidgets.Dropdown(options=given, value=given[0], description=name.replace("_", " "), style=style)
+            continue
+        kind = ipywidgets.IntSlider if all(isinstance(v, int) for v in given) else ipywidgets.FloatSlider
+        low, high, step, value = given
+        widgets[name] = kind(min=low, max=high, step=step, value=value, description=name.replace("_", " "), continuous_update=False,
+                             style=style, layout={"width": "60%"})
+    ipywidgets.interact(function, **widgets)
+
+
+def exercise(number, answer, right, hint):
+    """Tell a learner where an exercise stands: answer is None until it is tried, right(answer) judges it."""
+    said = f"not answered yet. {hint}"
+    if answer is not None:
+        try:
+            said = "right." if right(answer) else f"not yet. {hint}"
+        except Exception as error:  # noqa: BLE001  a learner's function may raise anything
+            said = f"not yet, it raised {type(error).__name__}: {error}. {hint}"
+    print(f"Exercise {number}: {said}")

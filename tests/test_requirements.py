@@ -1,0 +1,65 @@
+"""requirements.txt must change nothing that Colab has: a changed torch or numpy breaks a student's running kernel."""
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).parent.parent
+# Colab's published package list, August 2026, Python 3.13.
+COLAB = {"torch": "2.11.0", "numpy": "2.1.3", "gradio": "6.24.0", "accelerate": "1.14.0", "datasets": "4.0.0",
+         "umap-learn": "0.5.12", "ipywidgets": "7.7.1", "pandas": "2.2.3", "pytest": "8.4.2"}
+# Every package that a file of lib/ or a lesson imports; nbval is what the instructors' command needs beyond Colab.
+DOORS = {"torch", "numpy", "accelerate", "safetensors", "soundfile", "soxr", "phonemizer-fork", "espeakng-loader",
+         "num2words", "monotonic-alignment-search", "gradio", "matplotlib", "umap-learn", "ipywidgets", "datasets",
+         "pyarrow", "jiwer", "pesq", "pystoi", "nbval"}
+
+
+def read(name):
+    """Requirements of a file by canonical name; lines with -r are followed by pip, not here."""
+    lines = [line.split("#")[0].strip() for line in (ROOT / name).read_text().splitlines()]
+    found = [Requirement(line) for line in lines if line and not line.startswith("-")]
+    assert len({r.name for r in found}) == len(found), "a package stands twice"
+    return {canonicalize_name(r.name): r for r in found}
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_nothing_is_pinned(name):
+    for requirement in read(name).values():
+        operators = {spec.operator for spec in requirement.specifier}
+        assert ">=" in operators and operators <= {">=", "<=", "<"}, f"{requirement}: give a lower bound and no pin"
+        assert requirement.url is None
+
+
+@pytest.mark.parametrize("package", COLAB)
+def test_what_colab_has_is_left_alone(package):
+    wanted = {**read("requirements-dev.txt"), **read("requirements.txt")}
+    if package in wanted:
+        assert wanted[package].specifier.contains(COLAB[package]), f"{wanted[package]} would replace {COLAB[package]}"
+    else:
+        assert package == "pandas", f"{package} is no longer asked for: drop it from COLAB"
+
+
+def test_torch_range():
+    """Colab's 2.11, ZeroGPU's 2.11 and the newest that was tried, also as the CPU build."""
+    torch = read("requirements.txt")["torch"].specifier
+    assert [spec.version for spec in torch if spec.operator == "<="] == ["2.13.0"]
+    assert all(torch.contains(version) for version in ("2.6.0", "2.11.0+cu128", "2.13.0", "2.13.0+cpu"))
+    assert not torch.contains("2.14.0")
+
+
+def test_gradio_range():
+    """Below 6.22 there were holes; 7 will break what 6 promised.  The Space's own version must fit as well."""
+    gradio = read("requirements.txt")["gradio"].specifier
+    assert not gradio.contains("6.21.0")
+    assert not gradio.contains("7.0.0")
+    front = (ROOT / "README.md").read_text().split("---")[1]
+    space = dict(line.split(": ", 1) for line in front.strip().splitlines())
+    assert gradio.contains(space["sdk_version"].strip('"'))
+    assert Version("3.10") <= Version(space["python_version"].strip('"')) <= Version("3.13")
+
+
+def test_every_door_is_asked_for():
+    assert set(read("requirements.txt")) >= DOORS
+    assert not {"torchaudio", "torchvision", "spaces", "transformers", "librosa"} & set(read("requirements.txt"))

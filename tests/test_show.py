@@ -1,0 +1,170 @@
+"""Figures are labelled, small, and independent of each other; players and tables hold what they say."""
+import base64
+import concurrent.futures
+import io
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lib import audio, corpus, show
+
+
+@pytest.fixture(scope="module")
+def wav():
+    return corpus.wav(corpus.rows()[0])
+
+
+def figures(wav):
+    """One of every kind."""
+    rng = np.random.default_rng(0)
+    log = [{"step": 50 * i, "s_per_step": 0.1, "aam": 5 / i, "proto": 3 / i} for i in range(1, 9)]
+    return [show.spectrogram(wav), show.spectrogram(wav, kind="spec"), show.sound(wav, title="A sentence"),
+            show.alignment(np.eye(5, 9), list("hello")), show.losses(log),
+            show.voices(rng.standard_normal((60, 2)), np.repeat(["a", "b", "c"], 20)),
+            show.scores(rng.standard_normal(300), np.arange(300) < 90, 0.2)]
+
+
+def test_every_figure_has_labelled_axes_an_alternative_text_and_fits_into_a_notebook(wav):
+    for fig in figures(wav):
+        for axis in fig.axes:
+            assert axis.get_ylabel(), fig.get_label()
+        lowest = [axis for axis in fig.axes if axis.get_subplotspec() and axis.get_subplotspec().is_last_row()]
+        assert lowest and all(axis.get_xlabel() for axis in lowest), fig.get_label()
+        assert len(fig.get_label()) > 15
+        mime, picture = show.picture(fig)
+        image = Image.open(io.BytesIO(picture))
+        assert len(base64.b64encode(picture)) < 50_000 and image.get_format_mimetype() == mime
+        width, height = image.size
+        assert (width, height) == tuple((fig.get_size_inches() * fig.dpi).round())
+
+
+def test_noise_fits_into_a_notebook_too():
+    fig = show.spectrogram(np.random.default_rng(0).standard_normal(30 * 16000), kind="spec")
+    assert len(show.picture(fig)[1]) <= show.PICTURE_BYTES
+
+
+def test_units_stand_on_the_axes_of_a_spectrogram(wav):
+    axis = show.spectrogram(wav).axes[0]
+    assert axis.get_xlabel() == "time (s)" and axis.get_ylabel() == "frequency (Hz)"
+    assert axis.get_xlim()[1] == pytest.approx(len(wav) // audio.HOP * audio.HOP / audio.RATE)
+
+
+def test_a_tone_is_drawn_at_its_frequency():
+    """The mel axis is ticked by hand: a tone of 1000 Hz must lie at the tick that says 1000."""
+    axis = show.spectrogram(np.sin(2 * np.pi * 1000 * np.arange(16000) / 16000).astype("float32")).axes[0]
+    ticks = dict(zip([text.get_text() for text in axis.get_yticklabels()], axis.get_yticks()))
+    loudest = axis.images[0].get_array().mean(1).argmax() + 0.5
+    assert abs(loudest - ticks["1000"]) <= 1
+
+
+def test_other_rates_keep_their_seconds():
+    axis = show.spectrogram(np.random.default_rng(0).standard_normal(48000).astype("float32"), rate=24000).axes[0]
+    assert axis.get_xlim()[1] == pytest.approx(2.0, abs=0.02)
+
+
+def test_voices_differ_by_shape_as_well_as_colour():
+    axis = show.voices(np.random.default_rng(0).standard_normal((56, 2)), np.arange(56)).axes[0]
+    looks = [(tuple(c.get_facecolor()[0][:3]), c.get_paths()[0].vertices.tobytes()) for c in axis.collections]
+    assert len(set(looks)) == 56
+    assert len({shape for _, shape in looks[:7]}) == 7, "seven voices must differ without colour"
+
+
+def test_threads_draw_what_one_thread_draws(wav):
+    alone = [show.picture(fig) for fig in figures(wav)]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for together in pool.map(lambda _: [show.picture(fig) for fig in figures(wav)], range(4)):
+            assert together == alone
+
+
+def test_nothing_heavy_is_imported_before_it_is_needed():
+    code = "import sys; from lib import show; print([m for m in ('matplotlib.pyplot', 'umap', 'IPython', 'ipywidgets') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("call, said", [
+    (lambda: show.spectrogram(np.zeros((2, 16000))), "cannot be drawn"),
+    (lambda: show.sound(np.zeros(0)), "cannot be drawn"),
+    (lambda: show.spectrogram(np.ones(16000), kind="melody"), "'mel' or 'spec'"),
+    (lambda: show.alignment(np.eye(3), ["a"]), "1 tokens"),
+    (lambda: show.losses([]), "empty"),
+    (lambda: show.voices(np.zeros((3, 2)), ["a"]), "1 names"),
+    (lambda: show.embed_2d(np.zeros((3, 8))), "at least 4"),
+    (lambda: show.embed_2d(np.zeros((9, 8)), "tsne"), "'umap' or 'pca'"),
+    (lambda: show.table([]), "at least one"),
+    (lambda: show.table([{"a": 1}, {"b": 1}]), "same keys")])
+def test_mistakes_are_named(call, said):
+    with pytest.raises(ValueError, match=said):
+        call()
+
+
+def clusters():
+    """Six voices of twelve clips in 32 dimensions, and who speaks."""
+    rng = np.random.default_rng(0)
+    return np.repeat(rng.standard_normal((6, 32)), 12, 0) + 0.15 * rng.standard_normal((72, 32)), np.repeat(np.arange(6), 12)
+
+
+def test_pca_keeps_the_most_spread_and_is_never_mirrored():
+    emb, _ = clusters()
+    points = show.embed_2d(emb, "pca")
+    spread = np.linalg.svd(emb - emb.mean(0), compute_uv=False)[:2]
+    np.testing.assert_allclose(np.linalg.norm(points, axis=0), spread, rtol=1e-5)
+    np.testing.assert_allclose(show.embed_2d(emb[::-1], "pca")[::-1], points, atol=1e-4)
+
+
+def test_umap_keeps_neighbours():
+    from sklearn.manifold import trustworthiness
+    emb, who = clusters()
+    points = show.embed_2d(emb, "umap", seed=1)
+    assert points.shape == (72, 2) and trustworthiness(emb, points, n_neighbors=5) > 0.9
+    nearest = np.linalg.norm(points[:, None] - points, axis=2)
+    np.fill_diagonal(nearest, np.inf)
+    assert (who[nearest.argmin(1)] == who).mean() > 0.95
+
+
+def test_a_player_holds_the_sound_and_its_label(wav):
+    shown = show.player(wav, label='first <voice> "A"')
+    data = base64.b64decode(re.search(r"base64,([^\"]+)", shown.html)[1])
+    rate, heard = audio.load(data)
+    assert rate == audio.RATE and abs(len(heard) - len(wav)) < 0.15 * rate
+    # the codec may delay the sound: compare levels over time, which no other sentence shares
+    a, b = audio.frame_db(wav, 800), audio.frame_db(heard, 800)
+    n = min(len(a), len(b)) - 3
+    assert max(np.corrcoef(np.maximum(a[:n], -60), np.maximum(b[k:n + k], -60))[0, 1] for k in range(3)) > 0.95
+    assert "first &lt;voice&gt; &quot;A&quot;" in shown.html and "<voice>" not in shown.html
+    assert repr(shown).startswith("[first <voice>")
+
+
+def test_seven_seconds_fit_into_a_saved_notebook(wav):
+    assert len(show.player(np.resize(wav, 7 * audio.RATE)).html) < 50_000
+
+
+def test_a_table_is_markdown_in_a_terminal_and_html_in_a_notebook():
+    shown = show.table([{"voice": "a|b", "cosine": 0.123456, "clips": 3}, {"voice": "<i>", "cosine": 1.0, "clips": 10}], "Two voices")
+    assert str(shown).splitlines() == ["Two voices", "", "| voice | cosine | clips |", "| --- | ---: | ---: |",
+                                       "| a\\|b | 0.1235 | 3 |", "| <i> | 1 | 10 |"]
+    assert shown.html.count("<tr>") == 3 and "&lt;i&gt;" in shown.html and "<i>" not in shown.html
+    assert "<caption" in shown.html and "text-align:right" in shown.html
+
+
+def test_a_script_sees_words_and_sliders_run_once(capsys, wav):
+    """Lessons run as scripts too: nothing may need a notebook."""
+    calls = []
+    show.sliders(lambda pitch, vowel: calls.append((pitch, vowel)), pitch=(80, 300, 5, 120), vowel=["a", "i"])
+    assert calls == [(120, "a")]
+    show.display(show.sound(wav, title="Hello"), show.player(wav, label="Hello"), "words")
+    assert capsys.readouterr().out.splitlines() == [
+        "[Hello: waveform and mel spectrogram of 4.1 s.]", "[Hello: 4.1 s of sound]", "words"]
+
+
+def test_an_exercise_is_open_wrong_broken_or_right(capsys):
+    def right(answer):
+        return answer(2) == 4
+    for answer in (None, lambda n: n, lambda n: n / 0, lambda n: n * n):
+        show.exercise(1, answer, right, "Try squares.")
+    assert capsys.readouterr().out.splitlines() == [
+        "Exercise 1: not answered yet. Try squares.", "Exercise 1: not yet. Try squares.",
+        "Exercise 1: not yet, it raised ZeroDivisionError: division by zero. Try squares.", "Exercise 1: right."]
