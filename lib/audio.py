@@ -13,14 +13,14 @@ import torch.nn.functional as F
 
 RATE, N_FFT, HOP, N_MELS = 16000, 1024, 256, 80  # Hz, samples, samples, bins: one frame is 16 ms
 LEVEL_DB = -25.0  # every clip is brought to this speech level (dB below full scale) before any model hears it
-MAX_BYTES, MAX_SECONDS = 20_000_000, 600  # of an upload; what lies beyond is never decoded
+MAX_BYTES, MAX_SECONDS, MAX_SAMPLES = 20_000_000, 600, 60_000_000  # of an upload; what lies beyond is never decoded
 
 
 def load(source):
     """Read sound as (rate in Hz, mono float32 [T]) without changing its rate or level.
 
-    source: path, bytes of an encoded file (wav, flac, mp3, ogg), or (rate, samples [T] or [T, channels]; integers are scaled).
-    Raises ValueError naming the fault and the remedy: no such file, empty, not audio, over 20 MB, not finite.
+    source: path, bytes of a file (wav, flac, mp3, ogg), or (rate, samples [T] or [T, channels]; integers are scaled).
+    Raises ValueError naming the fault and the remedy: no such file, empty, not audio, over 20 MB, cut off, not finite.
     """
     if isinstance(source, tuple):
         rate, samples = source
@@ -33,7 +33,7 @@ def load(source):
     samples = np.asarray(samples, dtype="float32")
     samples = samples.mean(1) if samples.ndim == 2 else samples
     if samples.ndim != 1 or not len(samples) or not 1000 <= rate <= 384000:
-        raise ValueError(f"This clip has shape {samples.shape} at {rate} Hz: give mono or stereo sound that is not empty.")
+        raise ValueError(f"This clip has shape {samples.shape} at {rate} Hz: give mono or stereo sound, not empty.")
     if not np.isfinite(samples).all():
         raise ValueError("This clip holds values that are not numbers: export it again as wav, flac, mp3 or ogg.")
     return int(rate), samples
@@ -50,19 +50,49 @@ def _decode(source):
     if not source:
         raise ValueError(f"{name} is empty (0 bytes): record or upload it again.")
     if len(source) > MAX_BYTES:
-        raise ValueError(f"{name} has {len(source) / 1e6:.0f} MB, the limit is {MAX_BYTES / 1e6:.0f} MB: cut it to half a minute.")
+        size, limit = len(source) / 1e6, MAX_BYTES / 1e6
+        raise ValueError(f"{name} has {size:.0f} MB, the limit is {limit:.0f} MB: cut it to half a minute.")
     try:
         with soundfile.SoundFile(io.BytesIO(source)) as file:
-            rate, promised, blocks = file.samplerate, min(len(file), MAX_SECONDS * file.samplerate), []
-            with contextlib.suppress(soundfile.SoundFileError):  # some Opus files fail in their last packet only: keep the rest
-                while sum(map(len, blocks)) < promised and len(block := file.read(rate, dtype="float32", always_2d=True)):
-                    blocks.append(block)
-            samples = np.concatenate(blocks)[:promised] if blocks else np.zeros((0, 1), "float32")
+            rate = file.samplerate
+            promised = min(len(file), MAX_SECONDS * rate, MAX_SAMPLES // file.channels)
+        samples = _samples(source, promised)
     except (soundfile.SoundFileError, RuntimeError, ValueError, OSError) as error:
-        raise ValueError(f"{name} is not readable as sound, or is cut off ({error}): use wav, flac, mp3 or ogg.") from error
-    if len(samples) < 0.5 * promised or not len(samples):
-        raise ValueError(f"{name} ends after {len(samples)} of {promised} samples: it is cut off, upload it again.")
+        raise ValueError(f"{name} is no sound, or lacks its beginning: choose a wav, flac, mp3 or ogg.") from error
+    if not promised:
+        raise ValueError(f"{name} holds no sound (0 samples): record or upload it again.")
+    if len(samples) < 0.9 * promised or _cut_off(bytes(source)):
+        raise ValueError(f"{name} is cut off after {len(samples) / rate:.1f} s: save or upload it again, as a whole.")
     return rate, samples
+
+
+def _samples(source, promised):
+    """Samples [T, channels] of an encoded file, T at most `promised`; fewer where its end cannot be read.
+
+    One read if possible: soundfile seeks after every read, and an mp3 decoder then stumbles over the next frame.
+    """
+    with contextlib.suppress(soundfile.SoundFileError), soundfile.SoundFile(io.BytesIO(source)) as file:
+        return file.read(promised, dtype="float32", always_2d=True)
+    blocks = []
+    with contextlib.suppress(soundfile.SoundFileError), soundfile.SoundFile(io.BytesIO(source)) as file:
+        for _ in range(0, promised, 1600):  # some Opus files fail in their last packet only: keep the rest
+            blocks.append(file.read(1600, dtype="float32", always_2d=True))
+    return np.concatenate(blocks)[:promised] if blocks else np.zeros((0, 1), "float32")
+
+
+def _cut_off(data):
+    """Whether a wav or ogg file says itself that bytes are missing at its end; libsndfile reads both without a word."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
+        at = 12
+        while at + 8 <= len(data) and data[at:at + 4] != b"data":
+            at += 8 + int.from_bytes(data[at + 4:at + 8], "little") + data[at + 4] % 2
+        size = int.from_bytes(data[at + 4:at + 8], "little")
+        return size < 0x7FFFF000 and at + 8 + 0.99 * size > len(data)  # who streams a wav writes the largest size
+    if data[:4] == b"OggS":
+        at = data.rfind(b"OggS")
+        lengths = data[at + 27:at + 27 + data[at + 26]] if at + 27 <= len(data) else b""
+        return at + 27 + len(lengths) + sum(lengths) > len(data) or len(lengths) < data[at + 26]
+    return False
 
 
 def resample(wav, rate, to_rate):
@@ -119,7 +149,8 @@ def prepare(clip, seconds=(1.0, 30.0)):
         raise ValueError("This clip is silent (nothing above -60 dB): check the microphone and record it again.")
     wav = trim(wav)
     if len(wav) < seconds[0] * RATE:
-        raise ValueError(f"This clip has {len(wav) / RATE:.1f} s of sound; at least {seconds[0]:g} s is needed, 5 s is good.")
+        found = len(wav) / RATE
+        raise ValueError(f"This clip has {found:.1f} s of sound: at least {seconds[0]:g} s is needed, 5 s is good.")
     most = int(seconds[1] * RATE)
     if len(wav) > most:
         wav = trim(wav[_loudest(wav, most):][:most])
@@ -148,15 +179,16 @@ class Check:
 
 
 def check(clip):
-    """Say in plain words what is wrong with a reference before anyone waits for a voice; returns Check, never raises for a bad clip."""
+    """Say in plain words what is wrong with a reference, before anyone waits; raises nothing for a bad clip."""
     try:
         rate, samples = load(clip)
-        used = prepare(clip)
+        used = prepare((rate, samples))
     except ValueError as error:
         return Check(0.0, 0.0, -100.0, 0.0, 0.0, (str(error),), True)
     wav = resample(samples, rate, RATE)
     db = frame_db(wav)
-    level, clipped = speech_level(wav), float(np.mean(np.abs(samples) > 0.999))
+    db, peak = db[db > -90], np.abs(samples).max()  # digital silence says nothing about the room
+    level, clipped = speech_level(wav), float(np.mean(np.abs(samples) > 0.985 * peak)) if peak > 0.5 else 0.0
     snr = float(np.percentile(db, 90) - np.percentile(db, 5))
     problems = []
     if len(used) < 3 * RATE:

@@ -178,7 +178,8 @@ class Clips:
         key = f"{len(found)}-{int(self.starts[-1])}"
         self.rows, self.frames = found, np.diff(self.starts) // audio.HOP
         self.tokens = _cached(Path(folder) / f"{key}-tokens.npy", lambda: self._tokens(found))
-        self.windows = embed and _cached(Path(folder) / f"{key}-{tag}-voices.npy", lambda: _objects(embed(self.wav(i)) for i in range(len(found))))
+        said = Path(folder) / f"{key}-{tag}-voices.npy"
+        self.windows = embed and _cached(said, lambda: _objects(embed(self.wav(i)) for i in range(len(found))))
         self.band = np.array([float((row.get("bandwidth_hz") or audio.RATE / 2) < 7000) for row in found], "float32")
         lengths = np.array([len(t) for t in self.tokens])
         fits = (lengths > 2) & (lengths <= self.frames) & (self.frames < seconds * audio.RATE / audio.HOP)
@@ -213,7 +214,8 @@ class Clips:
             wav = self.wav(i)
             begin = rng.integers(max(1, len(wav) - size))
             row[0, : len(wav) - begin] = wav[begin: begin + size]
-        return _tensors(wav=wavs, frames=np.full(count, frames), band=self.band[index], spk_emb=np.stack([self.voice(rng, i, 0.0) for i in index]))
+        voices = np.stack([self.voice(rng, i, 0.0) for i in index])
+        return _tensors(wav=wavs, frames=np.full(count, frames), band=self.band[index], spk_emb=voices)
 
     def choose(self, rng, frames):
         """Positions of clips of like length that fill about `frames` frames together."""

@@ -34,7 +34,8 @@ def angular_prototypical(spk_emb, scale, offset):
 def kl(z_p, logs_q, m_p, logs_p, mask):
     """KL divergence of the posterior from the expanded prior, all [B, C, F], after the flow; mean over mask [B, 1, F].
 
-    Source: [VITS] eq. (3)-(4), the expectation taken with the one sample z_p.  Differs: a mean over channels too, so the weight does not depend on C.
+    Source: [VITS] eq. (3)-(4), the expectation taken with the one sample z_p.  Differs: a mean over channels too, so that the
+    weight does not depend on C.
     """
     z_p, logs_q, m_p, logs_p = z_p.float(), logs_q.float(), m_p.float(), logs_p.float()
     return masked_mean(logs_p - logs_q - 0.5 + 0.5 * (z_p - m_p) ** 2 * torch.exp(-2 * logs_p), mask)
@@ -81,5 +82,5 @@ def feature_matching(fmap_r, fmap_g):
 
 
 def speaker_consistency(spk_emb_hat, spk_emb):
-    """One minus the cosine of unit vectors [B, D]: generated speech should carry the voice that was asked for.  Source: [YOURTTS] eq. (1)."""
+    """One minus the cosine of unit vectors [B, D]: speech should carry the voice that was asked for.  Source: [YOURTTS] eq. (1)."""
     return 1 - (spk_emb_hat.float() * spk_emb.float()).sum(1).mean()

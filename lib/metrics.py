@@ -12,18 +12,18 @@ from lib import audio
 def eer(scores, labels):
     """Equal error rate of scores [n] with labels [n] (1 same speaker, 0 not): (rate in 0..1, threshold).
 
-    A pair is accepted when its score >= threshold; at the threshold as many strangers get in (false acceptance) as people
-    are turned away (false rejection), with a straight line between neighbouring scores where no score meets it exactly.
+    A pair is accepted when its score >= threshold; there as many strangers get in (false acceptance) as people are
+    turned away (false rejection), with a straight line between neighbouring scores where no score meets it exactly.
     Raises ValueError when the lengths differ, a score is not finite, or one kind of pair is missing.
     """
     scores, labels = np.asarray(scores, dtype="float64"), np.asarray(labels).astype(bool)
     if scores.shape != labels.shape or scores.ndim != 1:
         raise ValueError(f"scores {scores.shape} and labels {labels.shape} must be two lists of equal length.")
     if not np.isfinite(scores).all():
-        raise ValueError(f"{(~np.isfinite(scores)).sum()} of {len(scores)} scores are not finite: look at the embeddings.")
+        raise ValueError(f"{(~np.isfinite(scores)).sum()} of {len(scores)} scores are not finite: check the encoder.")
     same, other = np.sort(scores[labels]), np.sort(scores[~labels])
     if not len(same) or not len(other):
-        raise ValueError(f"{len(same)} same-speaker and {len(other)} other pairs: both kinds are needed; add speakers or clips.")
+        raise ValueError(f"{len(same)} same-speaker and {len(other)} other pairs: both are needed; add clips.")
     steps = np.unique(scores)
     steps = np.append(steps, np.nextafter(steps[-1], np.inf))  # the last threshold turns everybody away
     rejected = np.searchsorted(same, steps, "left") / len(same)
@@ -31,11 +31,11 @@ def eer(scores, labels):
     gap = rejected - accepted  # rises from -1 to 1
     i = int(np.argmax(gap >= 0))
     share = gap[i - 1] / (gap[i - 1] - gap[i])
-    return float(rejected[i - 1] + share * (rejected[i] - rejected[i - 1])), float(steps[i - 1] + share * (steps[i] - steps[i - 1]))
+    return tuple(float(line[i - 1] + share * (line[i] - line[i - 1])) for line in (rejected, steps))
 
 
 def eer_of(spk_emb, speakers):
-    """EER over all pairs of embeddings spk_emb [n, D] scored by cosine; speakers [n] says who speaks.  Returns as `eer`."""
+    """EER over all pairs of embeddings spk_emb [n, D] by cosine; speakers [n] says who speaks.  Returns as `eer`."""
     spk_emb, speakers = _unit(spk_emb), np.asarray(speakers)
     if spk_emb.ndim != 2 or len(spk_emb) != len(speakers):
         raise ValueError(f"embeddings {spk_emb.shape} and {len(speakers)} speakers: give one row per speaker label.")
@@ -44,10 +44,10 @@ def eer_of(spk_emb, speakers):
 
 
 def secs(spk_emb, other):
-    """Speaker-embedding cosine similarity of [D] and [D] (a float), or of [n, D] and [n, D] row by row ([n]); -1 to 1."""
+    """Speaker-embedding cosine similarity, -1 to 1, of [D] and [D] (a float) or row by row of two [n, D] ([n])."""
     spk_emb, other = _unit(spk_emb), _unit(other)
     if spk_emb.shape != other.shape:
-        raise ValueError(f"embeddings {spk_emb.shape} and {other.shape} differ in shape: were they made by two encoders?")
+        raise ValueError(f"embeddings {spk_emb.shape} and {other.shape} differ in shape: are they from two encoders?")
     cosine = (spk_emb * other).sum(-1)
     return float(cosine) if cosine.ndim == 0 else cosine
 
@@ -70,9 +70,10 @@ def fold(text):
 
 
 def wer(texts, heard):
-    """Word error rate of what was `heard` against `texts` (a string or a list each), folded; errors of the whole list over its words.
+    """Word error rate of what was `heard` against `texts` (a string or a list each), both folded.
 
-    0 is perfect; it passes 1 when more words are invented than were asked.  Raises ValueError for unequal lists or an empty text.
+    Errors of the whole list over its words; above 1 when more words are invented than were asked.
+    Raises ValueError for unequal lists or an empty text.
     """
     import jiwer
     return float(jiwer.wer(*_folded(texts, heard)))
@@ -87,10 +88,10 @@ def cer(texts, heard):
 def _folded(texts, heard):
     texts, heard = ([item] if isinstance(item, str) else list(item) for item in (texts, heard))
     if len(texts) != len(heard) or not texts:
-        raise ValueError(f"{len(texts)} texts and {len(heard)} readings: give one reading for every text, and at least one.")
+        raise ValueError(f"{len(texts)} texts and {len(heard)} readings: give one reading for every text.")
     folded = [fold(text) for text in texts]
     if not all(folded):
-        raise ValueError(f"Text {folded.index('')} has no words ({texts[folded.index('')]!r}): an error rate needs some.")
+        raise ValueError(f"Text {folded.index('')} has no words ({texts[folded.index('')]!r}): leave it out.")
     return folded, [fold(text) for text in heard]
 
 
@@ -102,17 +103,18 @@ def asr(model="openai/whisper-base", language="english"):
     try:
         from transformers import pipeline
     except ImportError as error:
-        raise ValueError("Reading speech back needs transformers: pip install transformers (it is optional here).") from error
+        raise ValueError("Reading speech back needs an extra package: pip install transformers") from error
     try:
         pipe = pipeline("automatic-speech-recognition", model=model)
     except Exception as error:  # the hub raises a dozen kinds: what matters is the remedy
-        raise ValueError(f"The recogniser {model!r} could not be loaded ({type(error).__name__}): check the network, or give the "
-                         "folder of a downloaded Whisper model.") from error
+        raise ValueError(f"The recogniser {model!r} could not be loaded ({type(error).__name__}): check the network, "
+                         "or give the folder of a downloaded Whisper model.") from error
 
     def read(wav):
         """Text heard in wav [T] at 16 kHz."""
         sound = {"raw": np.asarray(wav, dtype="float32"), "sampling_rate": audio.RATE}
-        return pipe(sound, generate_kwargs={"language": language, "task": "transcribe"}, return_timestamps=True)["text"].strip()
+        options = {"language": language, "task": "transcribe"}
+        return pipe(sound, generate_kwargs=options, return_timestamps=True)["text"].strip()
     return read
 
 
@@ -147,10 +149,10 @@ def dtw(cost):
 
 
 def mcd(wav, ref_wav, order=13):
-    """Mel-cepstral distortion in dB of wav [T] against ref_wav [T'], 16 kHz, same words; aligned by DTW; 0 is identical.
+    """Mel-cepstral distortion in dB of wav [T] against ref_wav [T'], both 16 kHz, same words; 0 is identical.
 
-    K = 10 sqrt(2) / ln 10 times the distance of cepstra, a mean along the path.  Source: [MCD].  Differs: cepstra come from
-    the 80 log-mels of lib.audio, so compare figures of this function only with each other.
+    K = 10 sqrt(2) / ln 10 times the distance of cepstra, a mean along the path that DTW finds.  Source: [MCD].
+    Differs: cepstra come from the 80 log-mels of lib.audio, so compare figures of this function only with each other.
     Raises ValueError for silence or less than one frame.
     """
     import torch
@@ -171,10 +173,10 @@ def mcd(wav, ref_wav, order=13):
 
 
 def si_sdr(est, ref):
-    """Scale-invariant signal-to-distortion ratio in dB of est against ref, [T] (a float) or [..., T] ([...]); inf when exact.
+    """Scale-invariant signal-to-distortion ratio in dB of est against ref, [T] (a float) or [..., T] ([...]).
 
-    The part of est along ref against the rest, means removed.  Source: [SISDR] eq. (3).  Raises ValueError for silence or
-    unequal shapes.
+    The part of est along ref against the rest, means removed; inf when exact.  Source: [SISDR] eq. (3).
+    Raises ValueError for silence or unequal shapes.
     """
     est, ref = _pair(est, ref)
     est, ref = est - est.mean(-1, keepdims=True), ref - ref.mean(-1, keepdims=True)
@@ -208,7 +210,7 @@ def estoi(est, ref, rate=audio.RATE):
         try:
             return float(stoi(ref, est, rate, extended=True))
         except RuntimeWarning as error:
-            raise ValueError(f"{len(ref) / rate:.2f} s hold too little speech for eSTOI: give at least half a second.") from error
+            raise ValueError(f"{len(ref) / rate:.2f} s hold too little speech for eSTOI: give 0.5 s.") from error
 
 
 def pesq(est, ref):
@@ -224,7 +226,7 @@ def pesq(est, ref):
     except PesqError as error:
         said = error.args[0] if error.args else type(error).__name__
         said = said.decode() if isinstance(said, bytes) else said
-        raise ValueError(f"PESQ could not measure {len(ref) / audio.RATE:.2f} s ({said}): give clips that hold speech.") from error
+        raise ValueError(f"PESQ cannot measure {len(ref) / audio.RATE:.2f} s ({said}): is it speech?") from error
 
 
 def _sound(wav):
@@ -258,7 +260,8 @@ def _ratio(signal, noise):
 def mos_ci(ratings, confidence=0.95):
     """Mean opinion score of ratings [n] with its confidence interval by Student's t: (mean, low, high).
 
-    Ratings are taken as independent: with several per listener, give each listener's mean.  Raises ValueError for fewer than two.
+    Ratings are taken as independent: with several per listener, give each listener's mean.
+    Raises ValueError for fewer than two.
     """
     from scipy.stats import t
     ratings = np.asarray(ratings, dtype="float64")

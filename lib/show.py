@@ -1,7 +1,8 @@
-"""What lessons and the app show: figures, players, tables, sliders.  The only door to matplotlib, IPython, ipywidgets and umap.
+"""What lessons and the app show: figures, players, tables, sliders.
 
-Figures are plain objects without pyplot, so that two visitors of the app can be drawn at the same time; colours are those of
-Okabe and Ito, readable by colour-blind people, and never the only difference between two things.
+The only door to matplotlib, IPython, ipywidgets and umap.  Figures are plain objects without pyplot, so that two
+visitors of the app can be drawn at the same time; colours are those of Okabe and Ito, readable by colour-blind people,
+and never the only difference between two things.
 """
 import base64
 import html
@@ -35,7 +36,7 @@ def figure(rows=1, cols=1, width=8.0, height=2.6, **grid):
 
 
 def label(axis, x, y, title=""):
-    """Name both axes (with units) and the picture; the figure's alternative text becomes the title where it has none."""
+    """Name both axes (with units) and the picture; where the figure has no alternative text, the title becomes it."""
     axis.set_xlabel(x, fontsize=10)
     axis.set_ylabel(y, fontsize=10)
     axis.set_title(title, fontsize=11, loc="left")
@@ -50,15 +51,15 @@ def _sound(wav, rate):
 
 
 def draw_spectrogram(axis, wav, rate=audio.RATE, kind="mel"):
-    """Draw wav [T] on an axis as decibels, the loudest 80; kind "mel" (80 bins, labelled in Hz) or "spec" (513 bins)."""
+    """Draw the loudest 80 dB of wav [T] on an axis; kind "mel" (80 bins, labelled in Hz) or "spec" (513 bins)."""
     wav = torch.tensor(audio.resample(_sound(wav, rate), rate, audio.RATE))[None, None]
     if kind not in ("mel", "spec"):
         raise ValueError(f"kind is {kind!r}: 'mel' or 'spec'.")
     image = audio.mel(wav)[0] if kind == "mel" else torch.log(audio.spectrogram(wav)[0].clamp_min(1e-5))
     db = image.numpy() * 20 / np.log(10)
     seconds, top = db.shape[1] * audio.HOP / audio.RATE, len(db) if kind == "mel" else audio.RATE / 2
-    drawn = axis.imshow(db, origin="lower", aspect="auto", cmap="magma", vmin=db.max() - 80, vmax=db.max(), extent=(0, seconds, 0, top),
-                        interpolation="antialiased")
+    drawn = axis.imshow(db, origin="lower", aspect="auto", cmap="magma", vmin=db.max() - 80, vmax=db.max(),
+                        extent=(0, seconds, 0, top), interpolation="antialiased")
     if kind == "mel":
         centres = audio.mel_filters().argmax(1).numpy() * audio.RATE / audio.N_FFT
         ticks = [250, 500, 1000, 2000, 4000]
@@ -80,7 +81,7 @@ def sound(wav, rate=audio.RATE, title=""):
     """Figure of wav [T] as waveform above, mel spectrogram below, on one time axis."""
     wav = _sound(wav, rate)
     fig, (upper, lower) = figure(2, 1, height=1.9, sharex=True)
-    parts = np.array_split(wav, min(len(wav), 800))  # the highest and lowest sample of every pixel are all that can be seen
+    parts = np.array_split(wav, min(len(wav), 800))  # all that can be seen: the extremes within a pixel
     upper.fill_between(np.linspace(0, len(wav) / rate, len(parts)), [p.min() for p in parts], [p.max() for p in parts],
                        color=COLOURS[0], linewidth=0.5)
     label(upper, "", "sample value", title)
@@ -93,10 +94,11 @@ def alignment(path, tokens=None, title=""):
     """Figure of an alignment path [N, F] (0 or 1): which token sounds in which frame; tokens names the N rows."""
     path = np.asarray(path, dtype="float32")
     if path.ndim != 2 or (tokens is not None and len(tokens) != len(path)):
-        raise ValueError(f"path has shape {path.shape}: give [N, F]" + (f" with {len(tokens)} tokens." if tokens is not None else "."))
+        raise ValueError(f"path has shape {path.shape}, tokens {np.shape(tokens)}: give [N, F] and N tokens or none.")
     N, F = path.shape
     fig, axis = figure(height=max(2.4, min(6.0, 0.16 * N + 0.8)))
-    axis.imshow(path, origin="lower", aspect="auto", cmap="Greys", vmin=0, vmax=1, extent=(0, F, -0.5, N - 0.5), interpolation="nearest")
+    axis.imshow(path, origin="lower", aspect="auto", cmap="Greys", vmin=0, vmax=1, extent=(0, F, -0.5, N - 0.5),
+                interpolation="nearest")
     if tokens is not None and N <= 60:
         axis.set_yticks(range(N), tokens, fontsize=8)
     label(axis, f"frame F (one is {1000 * audio.HOP / audio.RATE:.0f} ms)", "token N", title)
@@ -105,15 +107,15 @@ def alignment(path, tokens=None, title=""):
 
 
 def losses(log, names=None, title=""):
-    """Figure of training curves: log is the list of dicts that train.fit returns; names chooses losses (default: all)."""
+    """Figure of training curves: log is the list of dicts of train.fit; names chooses losses (default: all)."""
     if not log:
         raise ValueError("The log is empty: nothing was trained, or fewer steps than log_every.")
     names = names or [name for name in log[-1] if name not in ("step", "s_per_step")]
     fig, axis = figure()
     for i, name in enumerate(names):
         points = [(line["step"], line[name]) for line in log if name in line]
-        axis.plot(*zip(*points), color=COLOURS[i % 7], linestyle=LINES[i % 4], marker=MARKERS[i % 8], markevery=max(1, len(points) // 8),
-                  markersize=5, label=name)
+        axis.plot(*zip(*points), color=COLOURS[i % 7], linestyle=LINES[i % 4], marker=MARKERS[i % 8], markersize=5,
+                  markevery=max(1, len(points) // 8), label=name)
     axis.legend(fontsize=8, frameon=False, ncols=max(1, len(names) // 4))
     label(axis, "step", "loss", title)
     fig.set_label(f"{title or 'Training'}: {', '.join(names)} over {log[-1]['step']} steps.")
@@ -121,14 +123,15 @@ def losses(log, names=None, title=""):
 
 
 def voices(points, who, title="", legend=24):
-    """Figure of points [n, 2] (see `embed_2d`), one colour and shape for each of who [n]; a legend up to `legend` voices."""
+    """Figure of points [n, 2] (see `embed_2d`), a look for each of who [n]; over `legend` voices get no legend."""
     points, who = np.asarray(points), np.asarray(who)
     if points.shape != (len(who), 2):
         raise ValueError(f"points {points.shape} and {len(who)} names: give [n, 2] and n names.")
     names = list(dict.fromkeys(who.tolist()))
     fig, axis = figure(width=6.5, height=4.5)
     for i, name in enumerate(names):
-        axis.scatter(*points[who == name].T, color=COLOURS[i % 7], marker=MARKERS[i % 8], s=28, alpha=0.8, linewidths=0, label=name)
+        axis.scatter(*points[who == name].T, color=COLOURS[i % 7], marker=MARKERS[i % 8], s=28, alpha=0.8, linewidths=0,
+                     label=name)
     if len(names) <= legend:
         fig.legend(fontsize=8, frameon=False, loc="outside right center")
     axis.set_xticks([])
@@ -143,8 +146,10 @@ def scores(values, labels, threshold=None, title=""):
     values, labels = np.asarray(values), np.asarray(labels).astype(bool)
     fig, axis = figure()
     bins = np.linspace(values.min(), values.max(), 41)
-    for chosen, colour, hatch, name in ((~labels, COLOURS[1], "//", "two people"), (labels, COLOURS[0], "", "one person")):
-        axis.hist(values[chosen], bins, density=True, color=colour, alpha=0.6, hatch=hatch, edgecolor="white", label=name)
+    kinds = (~labels, COLOURS[1], "//", "two people"), (labels, COLOURS[0], "", "one person")
+    for chosen, colour, hatch, name in kinds:
+        axis.hist(values[chosen], bins, density=True, color=colour, alpha=0.6, hatch=hatch, edgecolor="white",
+                  label=name)
     if threshold is not None:
         axis.axvline(threshold, color="black", linestyle="--", label=f"threshold {threshold:.2f}")
     axis.legend(fontsize=8, frameon=False)
@@ -154,10 +159,10 @@ def scores(values, labels, threshold=None, title=""):
 
 
 def embed_2d(emb, method="umap", seed=0):
-    """Flatten embeddings emb [n, D] to points float32 [n, 2]; method "umap" (neighbours stay) or "pca" (instant, linear).
+    """Flatten embeddings emb [n, D] to float32 [n, 2]; method "umap" (neighbours stay) or "pca" (instant, linear).
 
-    A seed repeats on one machine only: UMAP differs between CPUs, so ship points rather than seeds.  The first umap of a
-    process compiles for 8 to 20 s.  Raises ValueError for an unknown method or fewer than 4 embeddings.
+    A seed repeats on one machine only: UMAP differs between CPUs, so ship points rather than seeds.  The first umap of
+    a process compiles for 8 to 20 s.  Raises ValueError for an unknown method or fewer than 4 embeddings.
     """
     emb = np.asarray(emb, dtype="float32")
     if emb.ndim != 2 or len(emb) < 4 or method not in ("umap", "pca"):
@@ -173,7 +178,7 @@ def embed_2d(emb, method="umap", seed=0):
 
 
 def picture(fig):
-    """(mime type, bytes <= PICTURE_BYTES) of a figure: PNG where 256 colours do, else JPEG, which noisy spectrograms need."""
+    """(mime type, bytes <= PICTURE_BYTES) of a figure: PNG where that is enough, else JPEG, for noisy spectrograms."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
     canvas = FigureCanvasAgg(fig)
@@ -213,8 +218,9 @@ def player(wav, rate=audio.RATE, label="sound"):
         audio.save(path, rate, wav)
         data = base64.b64encode(path.read_bytes()).decode()
     text = html.escape(label, quote=True)
-    return Shown(f'<figure style="margin:4px 0"><figcaption>{text}</figcaption><audio controls aria-label="{text}" '
-                 f'src="data:audio/mpeg;base64,{data}"></audio></figure>', f"[{label}: {len(wav) / rate:.1f} s of sound]")
+    sound = f'<audio controls aria-label="{text}" src="data:audio/mpeg;base64,{data}"></audio>'
+    return Shown(f'<figure style="margin:4px 0"><figcaption>{text}</figcaption>{sound}</figure>',
+                 f"[{label}: {len(wav) / rate:.1f} s of sound]")
 
 
 def table(rows, caption=""):
@@ -223,14 +229,15 @@ def table(rows, caption=""):
         raise ValueError(f"{len(rows)} rows: give at least one, all with the same keys in the same order.")
     cells = [[f"{v:.4g}" if isinstance(v, (float, np.floating)) else str(v) for v in row.values()] for row in rows]
     number = [all(isinstance(row[key], (int, float, np.number)) for row in rows) for key in rows[0]]
-    lines = [list(map(str, rows[0])), ["---:" if n else "---" for n in number], *([c.replace("|", "\\|") for c in row] for row in cells)]
-    markdown = (f"{caption}\n\n" if caption else "") + "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    align = ["right" if n else "left" for n in number]
-    head = "".join(f'<th scope="col" style="text-align:{a}">{html.escape(str(k))}</th>' for k, a in zip(rows[0], align))
-    body = "".join("<tr>" + "".join(f'<td style="text-align:{a}">{html.escape(c)}</td>' for c, a in zip(row, align)) + "</tr>"
-                   for row in cells)
-    caption = f'<caption style="text-align:left">{html.escape(caption)}</caption>' if caption else ""
-    return Shown(f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>", markdown)
+    lines = [list(map(str, rows[0])), ["---:" if n else "---" for n in number], *cells]
+    markdown = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    styles = [' style="text-align:right"' if n else "" for n in number]
+    head = "".join(f'<th scope="col"{style}>{html.escape(str(key))}</th>' for key, style in zip(rows[0], styles))
+    body = ["".join(f"<td{style}>{html.escape(c)}</td>" for c, style in zip(line, styles)) for line in cells]
+    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    body = "".join(f"<tr>{line}</tr>" for line in body)
+    return Shown(f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>",
+                 f"{caption}\n\n{markdown}" if caption else markdown)
 
 
 # ---------------------------------------------------------------- notebooks
@@ -256,24 +263,24 @@ def display(*things):
 
 
 def sliders(function, **controls):
-    """Call function(**values) now, and again whenever a slider is let go; in a script call it once with the start values.
+    """Call function(**values) now, and again when a slider is let go; in a script call it once, with the start values.
 
     controls: name=(low, high, step, start), or name=[choices], of which the first is the start.
     """
-    start = {name: given[0] if isinstance(given, list) else given[3] for name, given in controls.items()}
     if not in_notebook():
-        function(**start)
+        function(**{name: given[0] if isinstance(given, list) else given[3] for name, given in controls.items()})
         return
     import ipywidgets
-    widgets, style = {}, {"description_width": "initial"}
+    widgets = {}
     for name, given in controls.items():
+        look = {"description": name.replace("_", " "), "style": {"description_width": "initial"}}
         if isinstance(given, list):
-            widgets[name] = ipywidgets.Dropdown(options=given, value=given[0], description=name.replace("_", " "), style=style)
+            widgets[name] = ipywidgets.Dropdown(options=given, value=given[0], **look)
             continue
+        low, high, step, start = given
         kind = ipywidgets.IntSlider if all(isinstance(v, int) for v in given) else ipywidgets.FloatSlider
-        low, high, step, value = given
-        widgets[name] = kind(min=low, max=high, step=step, value=value, description=name.replace("_", " "), continuous_update=False,
-                             style=style, layout={"width": "60%"})
+        widgets[name] = kind(min=low, max=high, step=step, value=start, continuous_update=False,
+                             layout={"width": "60%"}, **look)
     ipywidgets.interact(function, **widgets)
 
 

@@ -61,7 +61,7 @@ class Voices:
         spk_emb = np.asarray(voice, dtype="float32")
         D = self.encoder.config.D
         if spk_emb.shape != (D,) or not np.isfinite(spk_emb).all() or np.linalg.norm(spk_emb) < 1e-3:
-            raise ValueError(f"A voice is {D} finite numbers that are not all zero; this one has shape {spk_emb.shape}. Embed a clip instead.")
+            raise ValueError(f"A voice is {D} finite numbers that are not all zero; this one: {spk_emb.shape}. Embed a clip.")
         return spk_emb / np.linalg.norm(spk_emb)
 
     def similarity(self, clip, voice):

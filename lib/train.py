@@ -273,7 +273,7 @@ def load(folder, model, config_class):
     values = json.loads((folder / "config.json").read_text())
     known = {f.name for f in dataclasses.fields(config_class)}
     if set(values) != known:
-        raise ValueError(f"{folder}/config.json has the fields {sorted(set(values) ^ known)} too many or too few for {config_class.__name__}.")
+        raise ValueError(f"{folder}/config.json: {sorted(set(values) ^ known)} too many or too few for {config_class.__name__}.")
     config = config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
     net = model(config)
     try:

@@ -64,7 +64,7 @@ def test_eer_of_embeddings_takes_every_pair_once():
 
 
 @pytest.mark.parametrize("scores, labels, said", [
-    ([1, 2], [1], "equal length"), ([1, 2], [1, 1], "both kinds"), ([1, math.nan], [1, 0], "not finite")])
+    ([1, 2], [1], "equal length"), ([1, 2], [1, 1], "both are needed"), ([1, math.nan], [1, 0], "not finite")])
 def test_eer_says_what_is_wrong(scores, labels, said):
     with pytest.raises(ValueError, match=said):
         metrics.eer(scores, labels)
@@ -125,7 +125,8 @@ def test_dtw_finds_the_cheapest_of_all_paths():
     def cheapest(i, j):  # the definition, written as the recursion that it is
         if (i, j) == (0, 0):
             return cost[0, 0]
-        return cost[i, j] + min(cheapest(a, b) for a, b in ((i - 1, j - 1), (i - 1, j), (i, j - 1)) if a >= 0 and b >= 0)
+        before = ((i - 1, j - 1), (i - 1, j), (i, j - 1))
+        return cost[i, j] + min(cheapest(a, b) for a, b in before if a >= 0 and b >= 0)
     i, j = metrics.dtw(cost)
     assert cost[i, j].sum() == pytest.approx(cheapest(3, 4))
     assert (i[0], j[0], i[-1], j[-1]) == (0, 0, 3, 4)

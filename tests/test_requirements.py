@@ -1,4 +1,6 @@
 """requirements.txt must change nothing that Colab has: a changed torch or numpy breaks a student's running kernel."""
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,17 @@ def test_gradio_range():
     space = dict(line.split(": ", 1) for line in front.strip().splitlines())
     assert gradio.contains(space["sdk_version"].strip('"'))
     assert Version("3.10") <= Version(space["python_version"].strip('"')) <= Version("3.13")
+
+
+@pytest.mark.skipif("RESOLVE" not in os.environ, reason="needs Python 3.13 and an index, takes a minute: set RESOLVE=1")
+def test_pip_resolves_against_colab(tmp_path):
+    """The real thing: pip itself, with Colab's versions as constraints (they replace nothing if this succeeds)."""
+    (tmp_path / "colab.txt").write_text("".join(f"{name}=={version}\n" for name, version in COLAB.items()))
+    command = [os.environ.get("PYTHON313", "python3.13"), "-m", "pip", "install", "--dry-run", "--ignore-installed",
+               "-r", str(ROOT / "requirements.txt"), "-c", str(tmp_path / "colab.txt")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert f"torch-{COLAB['torch']}" in done.stdout
 
 
 def test_every_door_is_asked_for():

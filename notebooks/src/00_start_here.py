@@ -83,9 +83,10 @@ else:
 # reads a clip the way every model here wants it: one channel, 16 kHz, silence trimmed from the edges, brought to a
 # common loudness.
 #
-# Above you see the whole sentence, below only 30 ms from the middle of a vowel. From far away, speech looks like a
-# row of bursts (syllables). From near by, a vowel *repeats*: about every 5 to 10 ms the vocal folds close and the
-# same wiggle starts again. How often that happens in a second is the **pitch** of the voice.
+# The next cell draws the whole sentence, as a waveform and as a spectrogram (section 4 explains that), and then only
+# 30 ms from the middle of a vowel. From far away, speech is a row of bursts, the syllables. From near by, a vowel
+# *repeats*: every few milliseconds the vocal folds close and the same wiggle starts again. How often that happens in
+# a second is the **pitch** of the voice. Count the repetitions in the last picture: which pitch has this voice?
 
 # %%
 wav = corpus.wav(rows[0])
@@ -173,7 +174,7 @@ show.exercise(1, seconds_of, lambda answer: np.isclose(answer(625), 10) and np.i
 # *when*, and hardly *what*: with 128 samples the finest step in frequency is 125 Hz, and all the harmonics of a low
 # voice melt into one.
 #
-# Move the slider. At 128 you see the single closures of the vocal folds as vertical stripes; at 4096 you see the
+# Choose other sizes. At 128 you see the single closures of the vocal folds as vertical stripes; at 4096 you see the
 # harmonics as fine horizontal lines, and the consonants blur. 1024 sits in between, and 16 ms steps are short enough
 # that no sound of speech falls between two frames.
 
@@ -196,8 +197,8 @@ show.sliders(resolution, frame_size=[1024, 128, 256, 512, 2048, 4096])
 # %% [markdown]
 # ## 4. From frames to mel
 #
-# 513 numbers a frame are still more than an ear cares for. We hear the step from 200 to 300 Hz as large and the step
-# from 5,000 to 5,100 Hz not at all. The **mel** scale bends frequency the way hearing does. We gather the 513 bins
+# 513 numbers a frame are still more than an ear cares for. The step from 200 to 300 Hz sounds large, the step from
+# 5,000 to 5,100 Hz tiny. The **mel** scale bends frequency the way hearing does. We gather the 513 bins
 # into **M** = 80 bands, narrow ones at the bottom and wide ones at the top, each a small triangle that weighs its
 # neighbours; then we take the logarithm, since loudness, too, is heard in ratios and not in differences. That is the
 # `mel [B, M, F]` which almost every model in speech looks at, and what the picture of the whole sentence above
@@ -225,8 +226,9 @@ print("twins agree; mel", list(mel.shape), "; bins under the first and the last 
 # each wave begins (its **phase**). From `spec` to `mel` we threw away fine detail as well. So there is no formula
 # that goes back from mel to sound. Many sounds share one spectrogram, and somebody has to choose.
 #
-# Below, the same magnitudes are turned into sound twice: with the angles they came with, and with random ones. Every
-# frequency has the right strength in both. Listen to what random phase does to a voice.
+# Below, the same magnitudes are turned into sound twice: with the angles they came with, and with random ones. Listen
+# to what that does to a voice. (Neighbouring frames overlap. With random angles they no longer fit together, and partly
+# cancel; that is what sounds rough.)
 #
 # The part of a model that makes good sound from such frames is called a **vocoder** or **decoder**. It must *learn*
 # to invent what is missing, and learning that is the most expensive part of this whole project. We do it once and
@@ -341,9 +343,9 @@ print("a table of", len(text.SYMBOLS), "symbols;", len(phonemes), "phonemes and 
 # ## 7. Durations and the path
 #
 # N tokens, F frames, and F is much larger: *which token is heard in which frame?* The answer is a table of zeros and
-# ones, the **path** `[B, N, F]`. It has two rules. Time never runs backwards (it is *monotonic*), and each frame
-# belongs to exactly one token. So it is fully described by one whole number for each token, its **duration** `w [B,
-# 1, N]` in frames. Whoever knows `w` can draw the path, and the twin below does.
+# ones, the **path** `[B, N, F]`. It has three rules: time never runs backwards (it is *monotonic*), no token is left
+# out (while learning), and each frame belongs to exactly one token. So one whole number for each token describes all
+# of it: its **duration** in frames, `w [B, 1, N]`. Whoever knows `w` can draw the path, and the twin below does.
 #
 # The path is what stretches text to the length of speech. If a model has made a column of **C** numbers for each
 # token, `m_p [B, C, N]`, then the matrix product `m_p @ path` is `[B, C, F]`: each column repeated as often as its
@@ -369,8 +371,9 @@ m_p = torch.arange(float(len(w)))[None, None]  # a single channel that counts th
 assert torch.equal((m_p @ path.float())[0, 0], torch.repeat_interleave(m_p[0, 0], torch.tensor(w)))
 
 # %% [markdown]
-# The slider below changes the pace: all durations are multiplied and rounded up, so that no token vanishes. Slow
-# speech is a flat staircase, fast speech a steep one. The app's *speed* control does just this, and nothing else.
+# The slider below changes the pace: all durations are divided by the speed and rounded up. Slow speech is a flat
+# staircase, fast speech a steep one. The app's *speed* control does this and nothing else, only that it rounds with
+# more care. How, you find out in exercise 3.
 
 # %%
 def pace(speed):
@@ -409,7 +412,8 @@ show.exercise(3, fit, fits, "Round the moments at which tokens end (a running su
 #     ends = np.round(np.cumsum(w) * F / sum(w)).astype(int)
 #     return np.diff(ends, prepend=0).tolist()
 # ```
-# Rounding each duration would let the errors add up. Rounding the ends keeps every error below one frame.
+# Rounding each duration would let the errors add up. Rounding the ends keeps every token within half a frame of its
+# place. `whole` in `lib/models/vits.py` is the same idea.
 # </details>
 #
 # ## 8. A voice becomes a vector
@@ -441,11 +445,12 @@ print(f"one voice, two sentences: {spk_emb[0] @ spk_emb[1]:.2f}   two voices: {s
 # How good is it? Take all pairs of clips and call a pair *the same voice* when its cosine is above some threshold. A
 # high threshold turns people away who are who they say they are; a low one lets strangers in. At one threshold both
 # mistakes are equally frequent, and that frequency is the **equal error rate** (EER), the usual figure for such
-# vectors. Guessing gives 50 %; lesson 01 reaches a few per cent on real people whom it has never heard, in noise,
-# through bad microphones. On 23 clean virtual voices even the plain mean does well below chance.
+# vectors. Guessing gives 50 %. On 23 clean virtual voices even the plain mean does much better than that. Real people,
+# in noise, through bad microphones, are harder: that is what lesson 01 trains a network for, and tests on people whom
+# it has never heard.
 #
-# The map shows the vectors from the side where they spread most. Clips of one voice lie together, and you may find
-# that one direction is roughly pitch.
+# The map shows the vectors from the side where they spread most. Clips of one voice should lie together. Play a few
+# from the left edge and from the right: what does the first direction seem to measure?
 
 # %%
 rate_of_errors, threshold = metrics.eer_of(spk_emb, who)

@@ -26,7 +26,7 @@ print(len(rows), "clips,", clips.left_out, "left out,", len(clips.people), "peop
 torch.manual_seed(0)
 config = VitsConfig(len(text.SYMBOLS))
 vits, critic = Vits(config), Discriminator()
-WEIGHTS = {"mel": 45.0, "kl_standard": 5.0, "adv": 1.0, "fm": 2.0, "critic": 1.0, "kl": 50.0, "duration": 1.0, "rhythm": 1.0}
+WEIGHTS = {"mel": 45.0, "kl_standard": 5.0, "adv": 5.0, "fm": 40.0, "critic": 1.0, "kl": 50.0, "duration": 1.0, "rhythm": 1.0}
 BATCH = budget.pick(quick=4, full=24)
 
 
