@@ -10,7 +10,8 @@ CSS = """.gradio-container {max-width: 1100px !important; margin: auto}
 #facts, #check {overflow-wrap: anywhere}
 #reference, #result {--neutral-400: var(--body-text-color-subdued)}  /* grey buttons that can be seen */
 #reference .source-selection {height: auto; gap: 12px; padding: 4px}
-#reference .source-selection button {width: auto; height: auto; padding: 8px; white-space: nowrap}
+#reference .source-selection button {width: auto; height: auto; padding: 8px}
+#reference .source-selection button {display: flex; flex-direction: row; align-items: center}
 #reference .source-selection button::after {content: attr(aria-label); padding-left: 8px}
 #reference .source-selection svg {width: 20px}
 footer .divider {display: none}"""

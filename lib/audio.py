@@ -246,7 +246,7 @@ def room(rng, wav):
     return (wet * np.sqrt((wav**2).mean() / ((wet**2).mean() + 1e-12))).astype("float32")
 
 
-def augment(rng, wav, noises, chance=0.6):
+def augment(rng, wav, noises, chance=0.4):
     """What happens to speech between a mouth and a file: room, noise at 5 to 25 dB SNR, loss of the top band, level; [T] -> [T].
 
     noises: list of float32 arrays at 16 kHz.  Each change comes with probability chance / 2, noise with `chance`.

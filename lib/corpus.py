@@ -59,7 +59,7 @@ def _read(source, hours):
 def _parquet(path):
     import pyarrow.parquet as pq
     found = pq.read_table(path).to_pylist()
-    if not found or "audio" not in found[0] or "speaker" not in found[0]:
+    if not found or "audio" not in found[0] or not {"speaker", "speaker_id"} & set(found[0]):
         raise ValueError(f"{path} has columns {list(found[0]) if found else []}: it needs audio, text and speaker.")
     return [_row(row) for row in found]
 
@@ -69,8 +69,12 @@ def _row(row, names=()):
     sound = row["audio"]
     row = dict(row) | {ours: row.get(theirs) for ours, theirs in dict(names).items()}
     row["audio"] = (sound.get("bytes") or Path(sound["path"]).read_bytes()) if isinstance(sound, dict) else bytes(sound)
-    row["speaker"] = str(row.get("speaker") or row.get("speaker_id"))
-    row["text"] = row.get("text") or ""
+    speaker = row.get("speaker_id") if row.get("speaker") is None else row["speaker"]
+    if speaker in (None, ""):  # 0 is a name like any other
+        raise ValueError(f"A row has no speaker; its columns: {list(row)}. Give it a column speaker or speaker_id.")
+    row["speaker"], row["text"] = str(speaker), row.get("text") or ""
+    for name in {"seconds", "bandwidth_hz"} & set(row):
+        row[name] = float(row[name]) if row[name] else None  # a csv file holds strings
     return row
 
 
@@ -79,6 +83,9 @@ def _folder(path):
         lines = list(csv.DictReader(file))
     if not lines or not {"file_name", "speaker"} <= set(lines[0]):
         raise ValueError(f"{path}/metadata.csv needs the columns file_name, text, speaker; it has {list(lines[0]) if lines else []}.")
+    missing = [line["file_name"] for line in lines if not (path / line["file_name"]).is_file()]
+    if missing:
+        raise ValueError(f"{path}/metadata.csv names {len(missing)} files that are not there, {missing[0]!r} first: copy them or drop the lines.")
     return [_row(line | {"audio": (path / line["file_name"]).read_bytes()}) for line in lines]
 
 
@@ -90,6 +97,8 @@ def _hub(name, hours):
     except Exception as error:  # the hub raises a dozen kinds: what matters is the remedy
         raise ValueError(f"The hub set {name!r} could not be opened ({type(error).__name__}): check the name and the network, "
                          "or use source='embedded' or a local parquet file.") from error
+    if stream.column_names and "audio" not in stream.column_names:
+        raise ValueError(f"The hub set {name!r} has columns {stream.column_names}: it needs audio, text and speaker or speaker_id.")
     stream = stream.cast_column("audio", datasets.Audio(decode=False))  # decoding needs torchcodec; soundfile does it here
     return list(_until((_row(row, names) for row in stream), hours or 1.0))
 
@@ -247,7 +256,9 @@ def _objects(items):
 
 def _cached(path, make):
     if not path.exists():
-        np.save(path, make(), allow_pickle=True)
+        new = path.with_suffix(f".{os.getpid()}.npy")  # whole or not at all, also when two processes start together
+        np.save(new, make(), allow_pickle=True)
+        new.replace(path)
     return np.load(path, allow_pickle=True)  # written by us, on this machine
 
 

@@ -56,6 +56,8 @@ class Voices:
 
     def voice(self, voice):
         """spk_emb [D] of a clip, or the embedding itself after a check.  Raises ValueError for one of another size, not finite or zero."""
+        if voice is None:
+            raise ValueError("There is no voice: give a clip of 1 s or more, 5 s is good.")
         if not isinstance(voice, (np.ndarray, torch.Tensor, list)):
             return self.embed(voice)
         spk_emb = np.asarray(voice, dtype="float32")
@@ -95,7 +97,7 @@ class Voices:
     def _sentence(self, ids, spk_emb, seed, speed, noise_scale):
         """wav [T] of one sentence's tokens; at LEVEL_DB, edges faded."""
         with self.lock, torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(int(seed) % 2**63)  # torch refuses larger ones
             wav, _ = self.tts.infer(torch.tensor([ids]), torch.tensor(spk_emb)[None], noise_scale=noise_scale, speed=speed)
         return fade(audio.normalise(wav[0, 0].float().numpy()))
 

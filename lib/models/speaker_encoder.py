@@ -62,7 +62,7 @@ class SpeakerEncoder(nn.Module):
 
     def embed_mel(self, mel):
         """Unit embeddings spk_emb [B, D] of log-mels mel [B, M, F]."""
-        x = mel - mel.mean(2, keepdim=True)  # a fixed microphone colour is not the person
+        x = (mel + 5.0) * 0.5  # about zero mean; the average spectrum stays in: it is part of a timbre
         x = self.stages(self.stem(x.unsqueeze(1))).flatten(1, 2)
         w = self.attention(x).float().softmax(2)
         mean = (w * x).sum(2)

@@ -1,0 +1,97 @@
+"""What tests of the app share: its real server around small untrained weights.  Nothing heavy is imported before it is asked for."""
+import functools
+import io
+import socket
+
+import pytest
+
+
+def free_port():
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def encode(wav, rate, channels, kind, subtype):
+    """Bytes of a sound file of wav [T]."""
+    import numpy as np
+    import soundfile
+
+    from lib import audio
+    file, samples = io.BytesIO(), audio.resample(wav, audio.RATE, rate)
+    soundfile.write(file, np.stack([samples] * channels, 1), rate, format=kind, subtype=subtype)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def tiny_root(tmp_path_factory):
+    """A folder of checkpoints as train.save writes them: everything real but the training."""
+    import torch
+
+    from lib import text, train
+    from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
+    from lib.models.vits import Vits, VitsConfig
+    torch.manual_seed(0)
+    root, card = tmp_path_factory.mktemp("checkpoints"), dict(data="none", licence="Apache-2.0", figures={"eer": 0.123})
+    config = SpeakerEncoderConfig(channels=(8, 8, 8, 8), blocks=(1, 1, 1, 1), D=16)
+    train.save(root / "speaker_encoder", SpeakerEncoder(config), config, card | {"budget": "none", "name": "tiny-encoder"})
+    config = VitsConfig(len(text.SYMBOLS), (("verification", 16),), C=8, G=8, hidden=16, text_layers=1, posterior_layers=1,
+                        flow_channels=8, flow_layers=1, couplings=2, rhythm_channels=8, decoder_channels=16, decoder_layers=1)
+    net = Vits(config)
+    torch.nn.init.constant_(net.durations.out.bias, 1.3)  # about four frames a token, as in speech
+    train.save(root / "tts", net, config, card | {"budget": "0 steps", "name": "tiny-tts"})
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_voices(tiny_root):
+    from lib.synthesis import Voices
+    return Voices.load(tiny_root)
+
+
+@pytest.fixture(scope="session")
+def server(tiny_voices, tmp_path_factory):
+    """(url, gr.Blocks, folder of its temporary files) of the running app."""
+    import app
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("gradio")
+        patch.setenv("GRADIO_TEMP_DIR", str(folder))
+        demo = app.build(tiny_voices)
+        _, url, _ = app.serve(demo, prevent_thread_lock=True, server_port=free_port(), quiet=True)
+        yield url, demo, folder
+        demo.close()
+
+
+def ask(visitor, clip, words="The ferry leaves at noon, so pack your lunch.", consent=True, **more):
+    """(path of the sound, path of the picture, facts) that the running app gives a gradio_client."""
+    from gradio_client import handle_file
+    return visitor.predict(words, clip and handle_file(str(clip)), consent, api_name="/speak", **more)
+
+
+@pytest.fixture
+def visitor(server, tmp_path):
+    """A gradio_client of the running app."""
+    from gradio_client import Client
+    return Client(server[0], verbose=False, download_files=tmp_path)
+
+
+@pytest.fixture
+def say(visitor):
+    """say(clip, words, consent, **more) is ask(visitor, ...)."""
+    return functools.partial(ask, visitor)
+
+
+@pytest.fixture(scope="session")
+def wav():
+    """Four seconds of a virtual voice, float32 [T] at 16 kHz."""
+    from lib import corpus
+    return corpus.wav(corpus.rows()[0])
+
+
+@pytest.fixture
+def clip(wav, tmp_path):
+    """Path of a sound file of `wav`."""
+    from lib import audio
+    audio.save(tmp_path / "clip.wav", audio.RATE, wav)
+    return tmp_path / "clip.wav"

@@ -1,0 +1,319 @@
+"""Sound in and out: every format and every fault a visitor brings, and spectrograms against slow twins."""
+import io
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from lib import audio, corpus
+
+
+def tone(hz=440.0, seconds=2.0, rate=16000, level=0.2):
+    """A vowel-like tone with two harmonics, float32 [T]."""
+    t = np.arange(int(seconds * rate)) / rate
+    return (level * (np.sin(2 * np.pi * hz * t) + 0.5 * np.sin(4 * np.pi * hz * t))).astype("float32")
+
+
+def encoded(samples, rate, kind, subtype=None):
+    """Bytes of a sound file."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format=kind, subtype=subtype)
+    return file.getvalue()
+
+
+def pitch(wav, rate=audio.RATE):
+    """Frequency in Hz of the strongest partial."""
+    return np.abs(np.fft.rfft(wav * np.hanning(len(wav)))).argmax() * rate / len(wav)
+
+
+@pytest.fixture(scope="module")
+def speech():
+    """(rate, samples) of one embedded clip of more than 3 s."""
+    row = next(row for row in corpus.rows() if row["seconds"] > 4)
+    return audio.load(row["audio"])
+
+
+# ---------------------------------------------------------------- what a visitor may bring
+
+FORMATS = [("WAV", "PCM_U8"), ("WAV", "PCM_16"), ("WAV", "PCM_24"), ("WAV", "FLOAT"), ("FLAC", "PCM_16"), ("FLAC", "PCM_24"),
+           ("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS"), ("OGG", "OPUS")]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("rate", [8000, 44100, 48000])
+@pytest.mark.parametrize(("kind", "subtype"), FORMATS)
+def test_every_format_rate_and_channel_count_becomes_the_same_sound(kind, subtype, rate, channels):
+    """Catches a format that is scaled, resampled or folded to mono wrongly: pitch, length or level would change."""
+    if subtype == "OPUS" and rate == 44100:
+        rate = 24000  # Opus has no 44.1 kHz
+    data = encoded(np.stack([tone(rate=rate)] * channels, 1), rate, kind, subtype)
+    found, samples = audio.load(data)
+    assert samples.dtype == np.float32 and samples.ndim == 1
+    assert abs(len(samples) / found - 2) < 0.08
+    assert samples[len(samples) // 4: -len(samples) // 4].std() == pytest.approx(0.158, abs=0.02)
+    wav = audio.prepare(data)
+    assert wav.dtype == np.float32 and abs(len(wav) / audio.RATE - 2) < 0.12
+    assert pitch(wav) == pytest.approx(440, abs=1)
+    assert audio.speech_level(wav) == pytest.approx(audio.LEVEL_DB, abs=0.5)
+
+
+def test_path_bytes_and_tuple_give_the_same_samples(tmp_path):
+    """Catches a source kind that takes another way through the code."""
+    path = tmp_path / "a b.wav"
+    audio.save(path, 16000, tone())
+    rate, samples = audio.load(path)
+    for source in (str(path), path.read_bytes(), (rate, samples)):
+        again = audio.load(source)
+        assert again[0] == rate and np.array_equal(again[1], samples)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "int32", "uint8", "float32", "float64"])
+def test_integer_arrays_are_scaled_to_one(dtype):
+    """Catches gradio's int16 arrays arriving 32,768 times too loud, or unsigned bytes with a DC offset of one."""
+    wav = tone()
+    scaled = wav
+    if dtype != "uint8" and dtype.startswith("int"):
+        scaled = np.round(wav * np.iinfo(dtype).max)
+    if dtype == "uint8":
+        scaled = np.round(wav * 127 + 128)
+    for samples in (scaled.astype(dtype), np.stack([scaled, scaled], 1).astype(dtype)):
+        rate, found = audio.load((16000, samples))
+        assert rate == 16000 and found.shape == wav.shape
+        assert np.abs(found - wav).max() < (0.01 if dtype == "uint8" else 1e-4)
+
+
+def test_opposite_channels_do_not_pass_as_sound():
+    """Catches a mono mix that cancels to silence and then is amplified 60 dB into noise."""
+    with pytest.raises(ValueError, match="silent"):
+        audio.prepare((16000, np.stack([tone(), -tone()], 1)))
+
+
+# ---------------------------------------------------------------- faults, each with its remedy
+
+BAD = {
+    "0 bytes": (b"", "is empty"),
+    "text": (b"this is no sound at all" * 50, "is no sound"),
+    "not there": ("nowhere/voice.wav", "There is no file 'voice.wav'"),
+    "a folder": (".", "There is no file"),
+    "over 20 MB": (b"RIFF" + bytes(20_000_001), "limit is 20 MB"),
+    "header only": (encoded(np.zeros(0, "float32"), 16000, "WAV"), "holds no sound"),
+    "half a header": (encoded(tone(), 16000, "WAV")[:20], "is no sound|is cut off"),
+    "half a wav": (encoded(tone(), 16000, "WAV")[:20000], "is cut off"),
+    "half a flac": (encoded(tone(), 16000, "FLAC")[:4000], "is cut off|is no sound"),
+    "half an ogg": (encoded(tone(), 16000, "OGG", "VORBIS")[:5000], "is cut off|holds no sound|is no sound"),
+    "empty array": ((16000, np.zeros(0, "float32")), "not empty"),
+    "a scalar": ((16000, np.float32(1)), "not empty"),
+    "three axes": ((16000, np.zeros((2, 2, 1000))), "mono or stereo"),
+    "no rate": ((0, tone()), "at 0 Hz"),
+    "nan": ((16000, np.where(np.arange(32000) == 7, np.nan, tone())), "not numbers"),
+    "infinite": ((16000, np.where(np.arange(32000) == 7, np.inf, tone())), "not numbers"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_clips_are_refused_with_the_fault_and_the_remedy(name):
+    """Catches a fault that crashes inside a decoder, or passes as sound, instead of telling the visitor what to do."""
+    source, said = BAD[name]
+    with pytest.raises(ValueError, match=said) as caught:
+        audio.load(source)
+    assert ":" in str(caught.value) and len(str(caught.value)) < 200
+    report = audio.check(source)
+    assert report.fatal and report.problems == (str(caught.value),)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.85])
+@pytest.mark.parametrize(("kind", "subtype"), [("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("OGG", "OPUS")])
+def test_truncated_files_are_noticed_wherever_they_end(kind, subtype, share, tmp_path):
+    """Catches an upload that broke off and speaks in a voice made from its first second, without a word to the visitor."""
+    data = encoded(tone(seconds=4), 16000, kind, subtype)
+    path = tmp_path / "cut.bin"
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(ValueError, match="cut.bin (is cut off|is no sound|holds no sound)"):
+        audio.load(path)
+
+
+def test_silence_and_too_little_sound_are_refused():
+    """Catches an embedding of nothing: silence has no voice, and half a second of padding is no second of speech."""
+    with pytest.raises(ValueError, match="silent"):
+        audio.prepare((16000, np.zeros(48000, "float32")))
+    with pytest.raises(ValueError, match="silent"):
+        audio.prepare((16000, np.full(48000, 0.3, "float32")))  # DC is not sound
+    short = np.concatenate([np.zeros(32000), tone(seconds=0.5), np.zeros(32000)]).astype("float32")
+    with pytest.raises(ValueError, match=r"0\.[67] s of sound: at least 1 s"):
+        audio.prepare((16000, short))
+    assert len(audio.prepare((16000, short), seconds=(0.3, 30.0))) > 0
+
+
+# ---------------------------------------------------------------- levels
+
+def test_edges_are_trimmed_dc_removed_and_level_set():
+    """Catches a reference whose silence, offset or loudness leaks into the voice."""
+    edge = np.zeros(16000, "float32")
+    wav = audio.prepare((16000, np.concatenate([edge, tone(level=0.02), edge]) + np.float32(0.05)))
+    assert 2.0 <= len(wav) / audio.RATE < 2.3
+    assert abs(wav.mean()) < 1e-3
+    assert audio.speech_level(wav) == pytest.approx(audio.LEVEL_DB, abs=0.5)
+    assert np.allclose(audio.prepare((16000, tone(level=0.5))), audio.prepare((16000, tone(level=0.01))), atol=1e-3)
+
+
+def test_normalise_keeps_peaks_below_full_scale():
+    """Catches a click that is amplified past one and then clipped by every 16-bit file."""
+    wav = tone(level=0.003)
+    wav[5000] = 0.5
+    assert np.abs(audio.normalise(wav)).max() == pytest.approx(0.97, abs=1e-3)
+
+
+def test_a_long_clip_gives_its_loudest_stretch_without_clipping():
+    """Catches a 30 s window chosen for its clipped part, or simply the first 30 s."""
+    rng = np.random.default_rng(0)
+    quiet, clipped = 0.003 * rng.standard_normal(8 * 16000), np.sign(tone(800, 6))
+    wav = audio.prepare((16000, np.concatenate([quiet, tone(400, 30, level=0.1), clipped]).astype("float32")))
+    assert 29.5 < len(wav) / audio.RATE <= 30
+    assert pitch(wav) == pytest.approx(400, abs=1)
+    assert np.abs(wav).max() < 0.97
+
+
+def test_resample_keeps_pitch_and_removes_what_the_new_rate_cannot_hold():
+    """Catches aliasing, and a resampler called with its rates exchanged."""
+    wav = audio.resample(tone(440, 1, 48000) + tone(11000, 1, 48000), 48000, 16000)
+    assert len(wav) == 16000 and wav.dtype == np.float32
+    spectrum = np.abs(np.fft.rfft(wav * np.hanning(len(wav))))
+    assert spectrum.argmax() == 440 and spectrum[4000:7900].max() < 1e-3 * spectrum.max()
+    same = tone()
+    assert audio.resample(same, 16000, 16000) is same
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "ogg"])
+def test_saved_sound_can_be_loaded_again(suffix, tmp_path):
+    """Catches a download the visitor cannot open, and wrap-around of samples above one."""
+    path = tmp_path / f"out.{suffix}"
+    audio.save(path, 16000, tone(level=0.9))  # peaks at 1.17: must be clipped, not wrapped
+    rate, wav = audio.load(path)
+    assert rate == 16000 and abs(len(wav) - 32000) < 2500
+    middle = slice(8000, 24000)
+    assert pitch(wav[middle]) == pytest.approx(440, abs=2) and np.abs(np.diff(wav[middle])).max() < 0.7
+
+
+# ---------------------------------------------------------------- the reference check
+
+def test_check_finds_nothing_wrong_with_good_speech(speech):
+    """Catches a check that cries wolf: visitors would learn to ignore it."""
+    report = audio.check(speech)
+    assert report.problems == () and not report.fatal
+    assert report.seconds > 3 and report.used_seconds > 2.5 and report.snr_db > 20 and report.clipped < 0.001
+
+
+def test_check_names_each_fault_in_plain_words(speech):
+    """Catches a fault the visitor is never told about, or is told about under another fault's name."""
+    rate, samples = speech
+    rng = np.random.default_rng(1)
+    faults = {
+        "Only": samples[: int(2.2 * rate)],
+        "Very quiet": samples * 10 ** ((-50 - audio.speech_level(samples)) / 20),
+        "Clipped": np.clip(samples * 30, -1, 1),
+        "Noisy": samples + 0.5 * samples.std() * rng.standard_normal(len(samples)),
+        "loudest clean": np.tile(samples, int(np.ceil(33 * rate / len(samples)))),
+    }
+    for word, bad in faults.items():
+        report = audio.check((rate, bad.astype("float32")))
+        assert any(word in problem for problem in report.problems), (word, report)
+        assert not report.fatal
+
+
+def test_check_raises_nothing_for_hopeless_clips():
+    """Catches an exception that reaches the app before the visitor has pressed anything."""
+    report = audio.check((16000, np.zeros(16000)))
+    assert report.fatal and len(report.problems) == 1 and report.used_seconds == 0
+
+
+# ---------------------------------------------------------------- spectrograms against slow twins
+
+def test_spectrogram_equals_a_naive_dft():
+    """Catches a wrong window, a wrong padding or frames shifted by half a hop."""
+    wav = np.random.default_rng(2).standard_normal(1900).astype("float32")
+    pad = (audio.N_FFT - audio.HOP) // 2
+    padded = np.concatenate([wav[1: pad + 1][::-1], wav, wav[-pad - 1: -1][::-1]]).astype("float64")
+    n = np.arange(audio.N_FFT)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * n / audio.N_FFT)
+    waves = np.exp(-2j * np.pi * np.outer(np.arange(audio.N_FFT // 2 + 1), n) / audio.N_FFT)
+    twin = [np.abs(waves @ (window * padded[f * audio.HOP: f * audio.HOP + audio.N_FFT])) for f in range(len(wav) // audio.HOP)]
+    spec = audio.spectrogram(torch.tensor(wav)[None, None])
+    assert spec.shape == (1, 513, 7)
+    assert np.allclose(spec[0].numpy(), np.stack(twin, 1), atol=2e-3)
+
+
+@pytest.mark.parametrize("T", [1024, 1025, 1279, 1280, 1281, 15999, 16000, 16001, 40961])
+def test_frames_are_samples_over_hop_at_awkward_lengths(T):
+    """Catches the off-by-one frame that makes a mask, a latent and a waveform disagree."""
+    wav = torch.randn(2, 1, T, generator=torch.Generator().manual_seed(T))
+    assert audio.spectrogram(wav).shape == (2, 513, T // audio.HOP)
+    assert audio.mel(wav).shape == (2, 80, T // audio.HOP)
+    assert audio.mel(wav, 512, 40).shape == (2, 40, T // 128)
+    assert T < 2048 or audio.mel(wav, 2048, 80).shape == (2, 80, T // 512)
+
+
+def test_mel_filters_have_equal_area_and_cover_the_band():
+    """Catches filters normalised by height, a gap between filters, or a mel scale that is not Slaney's."""
+    filters = audio.mel_filters()
+    assert filters.shape == (80, 513) and filters.min() >= 0
+    area = filters.sum(1) * audio.RATE / audio.N_FFT
+    assert (area > 0.5).all() and torch.allclose(area[30:], torch.ones(50), atol=0.03)
+    assert (filters.sum(0)[5:-1] > 0).all()
+    centres = filters.argmax(1)
+    assert (centres.diff() >= 0).all()
+    gap = centres[1:28].float().mul(audio.RATE / audio.N_FFT).diff().mean()  # linear below 1 kHz
+    assert gap == pytest.approx(float(centres[1] * audio.RATE / audio.N_FFT) / 2, abs=4)
+
+
+def test_mel_follows_pitch_and_floor():
+    """Catches filters applied transposed, and a logarithm of zero."""
+    low, high = (audio.mel(torch.tensor(tone(hz))[None, None])[0].mean(1).argmax() for hz in (300, 2000))
+    assert low < high
+    silent = audio.mel(torch.zeros(1, 1, 2048))
+    assert torch.isfinite(silent).all() and silent.min() >= np.log(1e-5) - 1e-4
+
+
+def test_gradient_reaches_the_waveform_even_of_silence():
+    """Catches a square root of zero or a detach: the speaker-consistency loss would then be nan, or teach nothing."""
+    for wav in (torch.tensor(tone(seconds=0.2))[None, None], torch.zeros(1, 1, 3200)):
+        wav.requires_grad_()
+        audio.mel(wav).sum().backward()
+        assert torch.isfinite(wav.grad).all()
+    voiced = torch.tensor(tone(seconds=0.2))[None, None].requires_grad_()
+    audio.mel(voiced).sum().backward()
+    assert (voiced.grad.abs() > 0).float().mean() > 0.9
+
+
+def test_mel_stays_in_float32_under_autocast():
+    """Catches mels in 16 bits, whose sum over 513 bins loses the quiet half of speech."""
+    wav = torch.tensor(tone())[None, None]
+    with torch.autocast("cpu", torch.bfloat16):
+        low = audio.mel(wav)
+    assert low.dtype == torch.float32 and torch.equal(low, audio.mel(wav))
+
+
+# ---------------------------------------------------------------- augmentation
+
+@pytest.mark.parametrize("T", [8001, 48000])
+def test_augment_keeps_length_and_is_seeded(T):
+    """Catches crops of unequal length in a batch, and an augmentation that a resumed run cannot repeat."""
+    wav = audio.normalise(tone(seconds=4)[:T])
+    noises = [np.random.default_rng(n).standard_normal(n).astype("float32") for n in (5000, 90000)]
+    seen = []
+    for seed in range(12):
+        one, two = (audio.augment(np.random.default_rng(seed), wav, noises) for _ in range(2))
+        assert one.shape == wav.shape and one.dtype == np.float32 and np.isfinite(one).all()
+        assert np.array_equal(one, two)
+        seen.append(one)
+    assert sum(not np.allclose(a, b) for a, b in zip(seen, seen[1:])) > 8
+    assert audio.augment(np.random.default_rng(3), wav, []).shape == wav.shape
+
+
+def test_room_keeps_energy_and_adds_a_tail():
+    """Catches a reverberation that changes loudness or comes before the sound."""
+    wav = np.zeros(16000, "float32")
+    wav[4000:4800] = tone(seconds=0.05)
+    wet = audio.room(np.random.default_rng(0), wav)
+    assert len(wet) == len(wav) and (wet**2).sum() == pytest.approx(float((wav**2).sum()), rel=1e-3)
+    assert np.abs(wet[:3990]).max() < 1e-4 and np.abs(wet[4900:6000]).max() > 1e-4

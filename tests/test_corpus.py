@@ -1,0 +1,267 @@
+"""One kind of row from every source, speakers on one side only, and batches that any step can make again."""
+import csv
+import io
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+
+from lib import audio, corpus
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("VOICE_ATLAS_CORPUS", raising=False)
+
+
+@pytest.fixture(scope="module")
+def embedded():
+    return corpus.rows()
+
+
+def sound(seconds=1.0, hz=200.0, rate=16000, seed=0):
+    """Bytes of a wav file with a tone."""
+    t, file = np.arange(int(seconds * rate)) / rate, io.BytesIO()
+    wav = 0.2 * np.sin(2 * np.pi * hz * t) + 0.01 * np.random.default_rng(seed).standard_normal(len(t))
+    soundfile.write(file, wav.astype("float32"), rate, format="WAV")
+    return file.getvalue()
+
+
+def made(people=4, each=3, seconds=1.0):
+    """Rows as a stranger might have them: no split, no seconds."""
+    return [{"audio": sound(seconds, 150 + 40 * p, seed=10 * p + i), "text": f"Sentence {i}.", "speaker": f"p{p}", "id": f"p{p}-{i}"}
+            for p in range(people) for i in range(each)]
+
+
+def parquet(path, rows):
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def folder(path, rows):
+    path.mkdir()
+    with open(path / "metadata.csv", "w", newline="") as file:
+        table = csv.DictWriter(file, ["file_name", *[k for k in rows[0] if k != "audio"]])
+        table.writeheader()
+        for i, row in enumerate(rows):
+            (path / f"{i}.wav").write_bytes(row["audio"])
+            table.writerow({k: v for k, v in row.items() if k != "audio"} | {"file_name": f"{i}.wav"})
+    return path
+
+
+# ---------------------------------------------------------------- sources
+
+def test_embedded_rows_are_whole_and_playable(embedded):
+    """Catches a clone without its corpus, and rows whose sound, text or split is missing."""
+    assert len(embedded) == 230 and len({row["speaker"] for row in embedded}) == 23
+    for row in embedded:
+        assert isinstance(row["audio"], bytes) and row["text"] and row["split"] in ("train", "valid") and row["seconds"] > 0
+    wav = corpus.wav(embedded[7])
+    assert wav.dtype == np.float32 and len(wav) / audio.RATE <= embedded[7]["seconds"] + 0.1
+    assert corpus.seconds(embedded[7]) == pytest.approx(embedded[7]["seconds"], abs=0.05)
+
+
+def test_splits_are_speaker_disjoint_and_complete(embedded):
+    """Catches a speaker on both sides: every figure on unseen voices would be a lie."""
+    train, valid = corpus.rows(split="train"), corpus.rows(split="valid")
+    assert len(train) + len(valid) == len(embedded) and train and valid
+    assert not {r["speaker"] for r in train} & {r["speaker"] for r in valid}
+
+
+def test_a_speaker_on_both_sides_is_an_error(tmp_path):
+    """Catches a source whose own split is by sentence, taken at its word."""
+    rows = made(2, 2)
+    for i, row in enumerate(rows):
+        row["split"] = ("train", "valid")[i % 2]
+    with pytest.raises(AssertionError, match="both sides.*p0"):
+        corpus.rows(parquet(tmp_path / "a.parquet", rows))
+
+
+def test_parquet_folder_and_stream_give_the_same_rows(tmp_path, monkeypatch):
+    """Catches a source with its own idea of a row.  The stream goes through `datasets` as a hub set does, from local parquet."""
+    rows = made()
+    nested = [{"audio": {"bytes": r["audio"], "path": "x.wav"}, "said": r["text"], "speaker_id": r["speaker"], "id": r["id"]} for r in rows]
+    (tmp_path / "hub").mkdir()
+    parquet(tmp_path / "hub" / "train.parquet", nested)
+    monkeypatch.setitem(corpus.HUB, str(tmp_path / "hub"), (None, "train", {"text": "said", "speaker": "speaker_id"}))
+    flat = corpus.rows(parquet(tmp_path / "a.parquet", rows))
+    sources = [flat, corpus.rows(folder(tmp_path / "b", rows)), corpus._hub(str(tmp_path / "hub"), 1.0)]
+    for found in sources:
+        assert [{k: row[k] for k in ("audio", "text", "speaker", "id")} for row in found] == rows
+    assert {row["speaker"]: row["split"] for row in flat} == {row["speaker"]: corpus._split(row["speaker"], 0.1) for row in rows}
+
+
+def test_the_stream_stops_at_its_hours(tmp_path):
+    """Catches a quick look at a hub set that downloads all 585 hours of it."""
+    (tmp_path / "hub").mkdir()
+    parquet(tmp_path / "hub" / "train.parquet", made(4, 5))
+    assert len(corpus._hub(str(tmp_path / "hub"), 6.5 / 3600)) == 6
+
+
+def test_a_stream_without_our_columns_says_so(tmp_path):
+    """Catches a set without speakers whose rows would all belong to one person named None."""
+    for name, columns, said in (("a", ("text", "speaker"), "needs audio"), ("b", ("audio", "text"), "no speaker")):
+        (tmp_path / name).mkdir()
+        parquet(tmp_path / name / "train.parquet", [{k: row[k] for k in columns} for row in made(1, 2)])
+        with pytest.raises(ValueError, match=said):
+            corpus._hub(str(tmp_path / name), 1.0)
+
+
+def test_sources_can_be_joined(tmp_path):
+    """Catches a list whose second source is forgotten, or whose hours are counted per source."""
+    one, two = parquet(tmp_path / "a.parquet", made(2, 2)), parquet(tmp_path / "b.parquet", [r | {"speaker": "q"} for r in made(1, 2)])
+    assert [r["speaker"] for r in corpus.rows([one, two])] == ["p0", "p0", "p1", "p1", "q", "q"]
+    assert len(corpus.rows([one, two], hours=5.2 / 3600)) == 5
+
+
+@pytest.mark.parametrize("speaker", [0, 7, "0"])
+def test_numbered_speakers_keep_their_number(tmp_path, speaker):
+    """Catches speaker 0 renamed None because zero is false."""
+    rows = [{"audio": row["audio"], "text": "a", "speaker_id": speaker} for row in made(1, 2)]
+    assert {row["speaker"] for row in corpus.rows(parquet(tmp_path / "a.parquet", rows))} == {str(speaker)}
+
+
+def test_held_out_share_is_about_what_was_asked_and_stable():
+    """Catches a split by Python's own hash, which differs in every process."""
+    sides = [corpus._split(f"speaker {i}", 0.2) for i in range(1000)]
+    assert 150 < sides.count("valid") < 250
+    assert [corpus._split(str(i), 0.1) for i in (19, 26, 1034, 8629)] == [corpus._split(str(i), 0.1) for i in (19, 26, 1034, 8629)]
+    assert {corpus._split(f"speaker {i}", 0.0) for i in range(100)} == {"train"}
+    assert all(a == "valid" for a, b in zip([corpus._split(f"speaker {i}", 0.3) for i in range(200)], sides) if b == "valid")
+
+
+def test_hours_cap_the_rows(embedded):
+    """Catches hours taken for seconds, and a cap that is passed by one clip."""
+    some = corpus.rows(hours=0.05)
+    assert 0 < len(some) < len(embedded) and [r["id"] for r in some] == [r["id"] for r in embedded[: len(some)]]
+    total = sum(r["seconds"] for r in some)
+    assert total <= 180 < total + embedded[len(some)]["seconds"]
+
+
+def test_numbers_in_a_csv_are_numbers(tmp_path):
+    """Catches '2.5' + 1.0: a folder's seconds and bandwidth are strings until someone reads them."""
+    rows = [row | {"seconds": "1.0", "bandwidth_hz": "5500"} for row in made(1, 3)]
+    found = corpus.rows(folder(tmp_path / "f", rows), hours=2.5 / 3600)
+    assert len(found) == 2 and found[0]["bandwidth_hz"] == 5500.0
+
+
+@pytest.mark.parametrize(("name", "said"), [("nothing", "No corpus at"), ("empty", "neither a .parquet"), ("wrong columns", "needs audio"),
+                                            ("no rows", r"columns \[\]"), ("wrong csv", "needs the columns"), ("lost file", "not there, '0.wav'"),
+                                            ("no/such-hub-set", "could not be opened")])
+def test_bad_sources_are_refused_with_the_remedy(tmp_path, monkeypatch, name, said):
+    """Catches a typing error that ends in a KeyError or waits for the network for minutes."""
+    path = tmp_path / name
+    if name == "empty":
+        path.mkdir()
+    elif name in ("wrong columns", "no rows"):
+        path = parquet(tmp_path / "a.parquet", [{"sound": b"x"}] if name == "wrong columns" else [])
+    elif name in ("wrong csv", "lost file"):
+        folder(path, made(1, 1))
+        if name == "lost file":
+            (path / "0.wav").unlink()
+        else:
+            (path / "metadata.csv").write_text("a,b\n1,2\n")
+    elif "/" in name:
+        import datasets
+        monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+        path = name
+    with pytest.raises(ValueError, match=said):
+        corpus.rows(str(path))
+
+
+def test_source_follows_budget_and_environment(tmp_path, monkeypatch):
+    """Catches a lesson that downloads at quick budget, and one that ignores the corpus it was given."""
+    assert corpus.source("quick") == "embedded" and corpus.source("full") in corpus.HUB
+    for name in ("b", "a", "noise", "rir"):
+        (tmp_path / f"{name}.parquet").write_bytes(b"")
+    monkeypatch.setenv("VOICE_ATLAS_CORPUS", str(tmp_path))
+    assert corpus.source("quick") == corpus.source("full") == [str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")]
+    monkeypatch.setenv("VOICE_ATLAS_CORPUS", str(folder(tmp_path / "mine", made(1, 1))))
+    assert corpus.source("quick") == str(tmp_path / "mine")
+
+
+def test_noises_come_from_beside_the_corpus_and_unreadable_ones_are_skipped(tmp_path, monkeypatch):
+    """Catches one broken sound of 417 that stops a training, and noise at another rate."""
+    assert corpus.noises() == []
+    rows = [{"audio": data, "speaker": "noise"} for data in (sound(2.0, rate=44100), b"broken", sound(0.5))]
+    parquet(tmp_path / "noise.parquet", rows)
+    monkeypatch.setenv("VOICE_ATLAS_CORPUS", str(tmp_path))
+    found = corpus.noises()
+    assert [len(n) for n in found] == [32000] and found[0].dtype == np.float32
+
+
+# ---------------------------------------------------------------- cache and batches
+
+def test_cache_holds_every_clip_and_is_read_again(embedded, tmp_path):
+    """Catches clips cut at the wrong place, and a second run that decodes everything once more (or something else)."""
+    rows = embedded[:4]
+    samples, starts = corpus.cache(rows, tmp_path)
+    for i, row in enumerate(rows):
+        assert np.allclose(samples[starts[i]: starts[i + 1]] / 32767, corpus.wav(row), atol=1e-4)
+    written = {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
+    again, places = corpus.cache(rows, tmp_path)
+    assert np.array_equal(again, samples) and np.array_equal(places, starts)
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()} == written
+    assert len(corpus.cache(embedded[:3], tmp_path)[1]) == 4
+
+
+def test_cache_tells_recordings_of_equal_length_apart(tmp_path):
+    """Catches yesterday's sound under today's rows: wav files of equal length, without ids, differ in their bytes only."""
+    one, two = ([{"audio": sound(1.2, hz), "speaker": "p", "text": "a"}] for hz in (200, 400))
+    assert not np.array_equal(corpus.cache(one, tmp_path)[0], corpus.cache(two, tmp_path)[0])
+
+
+@pytest.fixture(scope="module")
+def clips(embedded, tmp_path_factory):
+    """Twelve clips of three people with random 'voices'."""
+    rows = [row for row in embedded if row["speaker"] in sorted({r["speaker"] for r in embedded})[:3]][:12]
+    rng = np.random.default_rng(0)
+    return corpus.Clips(rows, tmp_path_factory.mktemp("cache"), embed=lambda wav: rng.standard_normal((1 + len(wav) // 48000, 8)), tag="t")
+
+
+def test_batches_are_repeatable_and_fit_together(clips):
+    """Catches a batch whose masks, tokens and waveforms disagree, and randomness outside the generator."""
+    assert len(clips.order) + clips.left_out == 12 and len(clips.order) > 6
+    one, two = (clips.batch(np.random.default_rng(3), 900) for _ in range(2))
+    assert all((one[k] == two[k]).all() for k in one)
+    B, longest = len(one["frames"]), int(one["frames"].max())
+    assert one["wav"].shape == (B, 1, longest * audio.HOP) and one["x"].shape == (B, int(one["tokens"].max())) and B > 1
+    assert (one["tokens"] <= one["frames"]).all() and one["band"].shape == (B,) and one["spk_emb"].shape == (B, 8)
+    assert np.allclose(one["spk_emb"].norm(dim=1), 1, atol=1e-5)
+    for b in range(B):
+        assert not one["wav"][b, 0, one["frames"][b] * audio.HOP:].any()
+        assert one["wav"][b].abs().max() > 0.05
+    assert sorted(clips.frames[clips.order]) == list(clips.frames[clips.order])
+
+
+def test_cached_latents_belong_to_their_clips(clips):
+    """Catches latents shifted against their text: the prior would learn to babble."""
+    latents = np.stack([np.repeat(np.arange(12), clips.frames), np.concatenate([np.arange(n) for n in clips.frames])], 1)[:, None, :]
+    latents = np.concatenate([latents, -latents], 1).astype("float32")  # [sum F, 2, C]: which clip, which frame
+    batch = clips.batch(np.random.default_rng(1), 900, latents)
+    for b, frames in enumerate(batch["frames"].tolist()):
+        which, frame = batch["m_q"][b, :, :frames].numpy()
+        assert len(set(which)) == 1 and clips.frames[int(which[0])] == frames and (frame == np.arange(frames)).all()
+        assert (batch["x"][b, : batch["tokens"][b]].numpy() == clips.tokens[int(which[0])]).all()
+        assert not batch["m_q"][b, :, frames:].any() and (batch["logs_q"][b] == -batch["m_q"][b]).all()
+
+
+def test_crops_are_stretches_of_their_own_speaker(clips):
+    """Catches a crop that runs over into the next clip, and shapes that vary with the draw."""
+    crops = clips.crops(np.random.default_rng(2), 6, 40)
+    assert crops["wav"].shape == (6, 1, 40 * audio.HOP) and crops["spk_emb"].shape == (6, 8) and crops["frames"].tolist() == [40] * 6
+    everything = [clips.wav(i) for i in range(12)]
+    for row in crops["wav"].numpy()[:, 0]:
+        row = row[: np.flatnonzero(row)[-1] + 1]
+        probe = row[1000:1064]
+        hits = [i for i, wav in enumerate(everything)
+                for at in np.flatnonzero(np.abs(wav - probe[0]) < 1e-6) if np.allclose(wav[at: at + 64], probe, atol=1e-6)]
+        assert len(hits) >= 1
+
+
+def test_by_speaker_keeps_order():
+    """Catches positions that point into another list."""
+    assert corpus.by_speaker([{"speaker": s} for s in "abac"]) == {"a": [0, 2], "b": [1], "c": [3]}
