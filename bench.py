@@ -71,8 +71,6 @@ def table(title, unit, rows, taken, scale=1.0):
 
 def main():
     torch.set_num_threads(THREADS)
-    for n_fft, n_mels in ((512, 40), (1024, 80), (2048, 80)):
-        audio.mel_filters(audio.RATE, n_fft, n_mels)  # cached here: what inference_mode makes first, training cannot use
     torch.manual_seed(0)
     voices, what = shipped()
     c = voices.tts.config

@@ -225,7 +225,8 @@ def mel_filters(rate=RATE, n_fft=N_FFT, n_mels=N_MELS):
     rise = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
     fall = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
     filters = np.maximum(0, np.minimum(rise, fall)) * (2 / (edges[2:] - edges[:-2]))[:, None]
-    return torch.tensor(filters, dtype=torch.float32)
+    with torch.inference_mode(False):  # a cached inference tensor would break the training that comes after
+        return torch.tensor(filters, dtype=torch.float32)
 
 
 def mel(wav, n_fft=N_FFT, n_mels=N_MELS):

@@ -33,6 +33,8 @@ def rows(source="embedded", split=None, hours=None, valid_share=0.1):
     else:
         found = _read(source, hours)
     for row in found:
+        if not row["speaker"]:
+            raise ValueError(f"A row of {source!r} ({row.get('id')}) has an empty speaker: name every speaker, or leave the row out.")
         row["split"] = row.get("split") or _split(str(row["speaker"]), valid_share)
     sides = {name: {r["speaker"] for r in found if r["split"] == name} for name in ("train", "valid")}
     assert not sides["train"] & sides["valid"], f"speakers on both sides: {sorted(sides['train'] & sides['valid'])[:5]}"
@@ -70,7 +72,7 @@ def _row(row, names=()):
     row = dict(row) | {ours: row.get(theirs) for ours, theirs in dict(names).items()}
     row["audio"] = (sound.get("bytes") or Path(sound["path"]).read_bytes()) if isinstance(sound, dict) else bytes(sound)
     speaker = row.get("speaker_id") if row.get("speaker") is None else row["speaker"]
-    if speaker in (None, ""):  # 0 is a name like any other
+    if speaker is None:  # 0 is a name like any other
         raise ValueError(f"A row has no speaker; its columns: {list(row)}. Give it a column speaker or speaker_id.")
     row["speaker"], row["text"] = str(speaker), row.get("text") or ""
     for name in {"seconds", "bandwidth_hz"} & set(row):
@@ -85,7 +87,8 @@ def _folder(path):
         raise ValueError(f"{path}/metadata.csv needs the columns file_name, text, speaker; it has {list(lines[0]) if lines else []}.")
     missing = [line["file_name"] for line in lines if not (path / line["file_name"]).is_file()]
     if missing:
-        raise ValueError(f"{path}/metadata.csv names {len(missing)} files that are not there, {missing[0]!r} first: copy them or drop the lines.")
+        raise ValueError(f"{path}/metadata.csv names {len(missing)} files that are not there, {missing[0]!r} first: "
+                         "copy them or drop the lines.")
     return [_row(line | {"audio": (path / line["file_name"]).read_bytes()}) for line in lines]
 
 
@@ -134,7 +137,9 @@ def cache(found, folder, speed=None):
     """Decode rows once: (samples int16 [sum T] memory-mapped, starts [n + 1]); a rerun with the same rows reads the file."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    key = hashlib.sha256("".join(f"{r.get('id')}{len(r['audio'])}" for r in found).encode()).hexdigest()[:16]
+    def name(row):  # without an id, equal lengths say nothing: the bytes do
+        return f"{row['id']}{len(row['audio'])}" if row.get("id") else hashlib.sha256(row["audio"]).hexdigest()
+    key = hashlib.sha256("".join(map(name, found)).encode()).hexdigest()[:16]
     path = folder / f"{key}.i16"
     starts = folder / f"{key}.npy"
     if not starts.exists():

@@ -80,7 +80,7 @@ class Voices:
         """
         started = time.time()
         check_request(words, speed, noise_scale)
-        tokens = [text.encode(sentence) for sentence in text.sentences(words)]
+        tokens = [text.encode(sentence) for sentence in text.sentences(words) or [words]]
         spk_emb, pieces = self.voice(voice), []
         for i, ids in enumerate(tokens):
             if cancelled and cancelled():

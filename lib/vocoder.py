@@ -116,7 +116,7 @@ class Resolution(nn.Module):
         super().__init__()
         self.n_fft, inputs = n_fft, (1, *(channels,) * 4)
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
-        strides = ((1, 1), (2, 1), (2, 1), (2, 1))
+        strides = ((2, 1), (2, 1), (2, 2), (2, 2))
         self.convs = nn.ModuleList(weight_norm(nn.Conv2d(a, channels, (5, 3), s, (2, 1))) for a, s in zip(inputs, strides))
         self.last = weight_norm(nn.Conv2d(channels, 1, 3, 1, 1))
 
@@ -136,7 +136,7 @@ class Discriminator(nn.Module):
     two spectrogram critics, which hear what a period of samples does not.
     """
 
-    def __init__(self, periods=(2, 3, 5, 7, 11), channels=(32, 64, 128, 256), resolutions=(512, 1024), width=24):
+    def __init__(self, periods=(2, 3, 5, 7, 11), channels=(32, 64, 128, 256), resolutions=(512, 1024), width=16):
         super().__init__()
         self.critics = nn.ModuleList([Period(p, channels) for p in periods] + [Resolution(n, width) for n in resolutions])
 

@@ -136,7 +136,7 @@ def test_starts_soon_and_without_a_network(tiny_root):
     try:
         started, page = time.time(), None
         while page is None:
-            assert run.poll() is None and time.time() - started < 120
+            assert run.poll() is None and time.time() - started < 240  # s; only a very busy machine needs more than 10
             try:
                 page = httpx.get(f"http://127.0.0.1:{port}/", timeout=5).text
             except httpx.TransportError:
