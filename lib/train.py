@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def fit(step, nets, optims, draw, steps, folder=None, *, weights, rate=None, ema
     loader = torch.utils.data.DataLoader(data, batch_size=None, sampler=range(progress.step, last), num_workers=workers)
     for net in nets.values():
         net.train()
-    log, started, saved = Log(folder if acc.is_main_process else None, steps, log_every), time.time(), time.time()
+    log, started, saved = Log(folder, steps, log_every, acc.is_main_process), time.time(), time.time()
     with Signals() as signals:
         for batch in loader:
             set_rate(optims, base, rate(progress.step) if rate else 1.0)
@@ -86,9 +87,10 @@ def fit(step, nets, optims, draw, steps, folder=None, *, weights, rate=None, ema
             progress.step += 1
             progress.seconds += time.time() - started
             started = time.time()
-            if signals.any(acc):
+            if agreed(acc, signals.raised):
                 break
-            if folder and save_minutes and time.time() - saved > 60 * save_minutes:
+            if folder and save_minutes and agreed(acc, time.time() - saved > 60 * save_minutes):
+                log.flush()  # refuses what is not finite before it replaces a good state
                 save_state(acc, folder)
                 saved = time.time()
     log.close()
@@ -131,8 +133,13 @@ def cosine(steps, warmup=200, floor=0.05):
     return factor
 
 
+def agreed(acc, flag):
+    """Whether `flag` is true in any process: clocks and signals differ, and one process that turns off alone hangs the others."""
+    return flag if acc.num_processes == 1 else bool(acc.reduce(torch.tensor(float(flag), device=acc.device)) > 0)
+
+
 class Signals:
-    """Turns SIGINT and SIGTERM into a flag that all processes agree on, so that a run ends between two steps with its state saved."""
+    """Turns SIGINT and SIGTERM into a flag, so that a run ends between two steps with its state saved."""
 
     def __enter__(self):
         self.raised, self.old = False, {}
@@ -146,10 +153,6 @@ class Signals:
     def _raise(self, *_):
         self.raised = True
 
-    def any(self, acc):
-        """Whether any process was signalled."""
-        return self.raised if acc.num_processes == 1 else bool(acc.reduce(torch.tensor(float(self.raised), device=acc.device)) > 0)
-
     def __exit__(self, *_):
         for number, handler in self.old.items():
             signal.signal(number, handler)
@@ -158,13 +161,11 @@ class Signals:
 class Log:
     """Means of every loss over `every` steps: a tqdm bar in a terminal, plain lines elsewhere, and log.jsonl in the folder."""
 
-    def __init__(self, folder, steps, every):
-        import sys
-
+    def __init__(self, folder, steps, every, speaks=True):
         from tqdm import tqdm
-        self.path = Path(folder) / "log.jsonl" if folder else None
+        self.speaks, self.path = speaks, Path(folder) / "log.jsonl" if folder and speaks else None
         self.steps, self.every, self.sums, self.count, self.lines, self.start = steps, every, {}, 0, [], time.time()
-        self.bar = tqdm(total=steps, unit="step") if sys.stderr.isatty() else None
+        self.bar = tqdm(total=steps, unit="step") if speaks and sys.stderr.isatty() else None
 
     def add(self, step, parts):
         for name, value in parts.items():
@@ -173,25 +174,27 @@ class Log:
         if self.bar:
             self.bar.update(step + 1 - self.bar.n)
         if self.count == self.every:
-            self.flush(step)
+            self.flush()
 
-    def flush(self, step):
+    def flush(self):
+        if not self.count:
+            return
         means = {name: round(float(torch.stack([v.float() for v in values]).mean()), 4) for name, values in self.sums.items()}
-        line = {"step": step + 1, "s_per_step": round((time.time() - self.start) / self.count, 3), **means}
+        line = {"step": self.last + 1, "s_per_step": round((time.time() - self.start) / self.count, 3), **means}
         self.lines.append(line)
         if self.path:
             with open(self.path, "a") as file:
                 file.write(json.dumps(line) + "\n")
-        text = f"{step + 1}/{self.steps} " + " ".join(f"{k} {v:g}" for k, v in line.items() if k != "step")
-        self.bar.set_postfix_str(text[:120]) if self.bar else print(text, flush=True)
+        text = f"{self.last + 1}/{self.steps} " + " ".join(f"{k} {v:g}" for k, v in line.items() if k != "step")
+        if self.speaks:
+            self.bar.set_postfix_str(text[:120]) if self.bar else print(text, flush=True)
         bad = [name for name, value in means.items() if not np.isfinite(value)]
         if bad:
-            raise FloatingPointError(f"{bad} not finite at step {step + 1}: lower the learning rate or resume from the saved state.")
+            raise FloatingPointError(f"{bad} not finite at step {self.last + 1}: lower the learning rate or resume from the saved state.")
         self.sums, self.count, self.start = {}, 0, time.time()
 
     def close(self):
-        if self.count:
-            self.flush(self.last)
+        self.flush()
         if self.bar:
             self.bar.close()
 
@@ -270,14 +273,27 @@ def load(folder, model, config_class):
     lacking = [name for name in ("model.safetensors", "config.json", "card.json") if not (folder / name).is_file()]
     if lacking:
         raise ValueError(f"{folder} lacks {lacking}: build it with its lesson (see card.json of the shipped ones) or restore it from git.")
-    values = json.loads((folder / "config.json").read_text())
+    values, card = parse(folder / "config.json"), parse(folder / "card.json")
     known = {f.name for f in dataclasses.fields(config_class)}
     if set(values) != known:
         raise ValueError(f"{folder}/config.json: {sorted(set(values) ^ known)} too many or too few for {config_class.__name__}.")
-    config = config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
-    net = model(config)
+    config = config_class(**{k: frozen(v) for k, v in values.items()})
     try:
+        net = model(config)
         net.load_state_dict(read(folder))
     except Exception as error:  # safetensors and torch raise kinds of their own for a broken file
         raise ValueError(f"{folder}/model.safetensors does not fit its config: {str(error)[:300]}") from error
-    return net.eval(), json.loads((folder / "card.json").read_text())
+    return net.eval(), card
+
+
+def parse(path):
+    """What a JSON file holds.  Raises ValueError, with its name, when it holds none."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:  # JSONDecodeError does not name the file
+        raise ValueError(f"{path} is damaged ({error}): restore it from git.") from error
+
+
+def frozen(value):
+    """Lists, also within lists, as tuples again: a loaded config must equal the saved one."""
+    return tuple(map(frozen, value)) if isinstance(value, list) else value

@@ -1,5 +1,4 @@
 """The loop: any step can be repeated, any run resumed, one process or two; and checkpoints that say what they are."""
-import dataclasses
 import importlib.util
 import json
 import os
@@ -8,10 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from lib import train
 
@@ -299,105 +296,3 @@ def test_accelerate_launch_equals_a_plain_run(tiny, script, tmp_path):
                  "--dynamo_backend", "no", script, tmp_path, 4, 0))
     plain, launched = tiny.fit(4), torch.load(tmp_path / "rank0.pt")
     assert same(launched["gen"], plain["nets"]["gen"].state_dict()) and same(launched["ema"], plain["ema"].state_dict())
-
-
-# ---------------------------------------------------------------- checkpoints
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """Sizes of Net."""
-    width: int = 6
-    kinds: tuple = (("verification", 8),)
-
-
-class Net(torch.nn.Module):
-    """A net with a buffer, an integer buffer and dropout."""
-
-    def __init__(self, config=Config()):  # noqa: B008
-        super().__init__()
-        self.config = config
-        self.body = torch.nn.Sequential(torch.nn.Linear(config.width, 4), torch.nn.BatchNorm1d(4), torch.nn.Dropout(0.5))
-
-
-CARD = {"data": "none", "licence": "CC0", "budget": "quick", "figures": {"eer": 0.5}}
-
-
-def test_what_is_saved_is_what_is_loaded(tmp_path):
-    """Catches weights, sizes or a card that change on the way to disk, and a net that comes back in training mode."""
-    torch.manual_seed(0)
-    net = Net()
-    torch.nn.init.normal_(net.body[1].running_mean)
-    train.save(tmp_path / "full", net, net.config, CARD, half=False)
-    loaded, card = train.load(tmp_path / "full", Net, Config)
-    assert same(loaded.state_dict(), net.state_dict()) and card == CARD and not loaded.training
-    assert loaded.config == net.config
-    train.save(tmp_path / "half", net, net.config, CARD)
-    half, _ = train.load(tmp_path / "half", Net, Config)
-    for name, value in half.state_dict().items():
-        assert value.dtype == net.state_dict()[name].dtype
-        assert torch.allclose(value, net.state_dict()[name], rtol=1e-3)
-    assert not list(tmp_path.rglob("*.bin")) and not list(tmp_path.rglob("*.pt"))
-
-
-def test_a_card_must_say_what_the_voice_is(tmp_path):
-    """Catches a quick-trained voice that passes as a real one."""
-    with pytest.raises(ValueError, match=r"\['budget', 'figures'\]"):
-        train.save(tmp_path, Net(), Config(), {"data": "x", "licence": "y"})
-    assert not list(tmp_path.glob("*.safetensors"))
-
-
-def test_large_nets_are_cut_into_small_files_and_old_ones_removed(tmp_path):
-    """Catches a file over 10 MB that the Space refuses, a tensor lost at a cut, and a stale shard mixed into new weights."""
-    large, small = Config(width=3_000_000), Config(width=5)
-    tensors = {str(i): torch.zeros(n) for i, n in enumerate((10, 2_000_000, 300_000, 100_000, 5))}
-    parts = train.shards(tensors)
-    assert [sum(v.nbytes for v in part.values()) <= 9_500_000 for part in parts] == [True] * len(parts)
-    assert [name for part in parts for name in part] == list(tensors) and len(parts) == 2
-    net = torch.nn.Sequential(torch.nn.Linear(2000, 1000), torch.nn.Linear(2000, 1000))
-    train.save(tmp_path, net, small, CARD, half=False)
-    files = sorted(tmp_path.glob("*.safetensors"))
-    assert [f.name for f in files] == ["model-2.safetensors", "model.safetensors"] and all(f.stat().st_size < 10e6 for f in files)
-    assert same(train.read(tmp_path), net.state_dict())
-    train.save(tmp_path, Net(small), small, CARD)
-    assert [f.name for f in tmp_path.glob("*.safetensors")] == ["model.safetensors"]
-    assert train.load(tmp_path, Net, Config)[0].config.width == 5
-    assert large.width > small.width
-
-
-def spoil(folder, name):
-    """Damage the checkpoint in `folder` in one way."""
-    config, model = folder / "config.json", folder / "model.safetensors"
-    if name.startswith("no "):
-        (folder / name[3:]).unlink()
-    elif name == "another net's config":
-        config.write_text('{"depth": 3}')
-    elif name == "other sizes":
-        config.write_text(config.read_text().replace("6", "7"))
-    elif name == "a tensor is missing":
-        save_file({"body.0.weight": torch.zeros(4, 6)}, model)
-    elif name == "truncated":
-        model.write_bytes(model.read_bytes()[:100])
-    elif name == "a pickle":
-        torch.save({"x": torch.zeros(3)}, model)
-    elif name == "broken config":
-        config.write_text('{"width": ')
-    elif name == "broken card":
-        (folder / "card.json").write_text("")
-
-
-@pytest.mark.parametrize("name", ["no model.safetensors", "no config.json", "no card.json", "another net's config", "other sizes",
-                                  "a tensor is missing", "truncated", "a pickle", "broken config", "broken card"])
-def test_broken_checkpoints_are_named(tmp_path, name):
-    """Catches a half-loaded net that speaks noise, and an error that does not say which file is at fault."""
-    folder = tmp_path / "tts"
-    train.save(folder, Net(), Config(), CARD)
-    spoil(folder, name)
-    with pytest.raises(ValueError, match="tts") as caught:
-        train.load(folder, Net, Config)
-    assert type(caught.value) is ValueError
-
-
-def test_precision_is_one_that_accelerate_knows():
-    """Catches a name that only one kind of machine would have shown to be wrong."""
-    assert train.precision() in ("no", "bf16", "fp16")
-    assert np.isfinite(train.cosine(1)(5))

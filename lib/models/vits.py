@@ -180,6 +180,7 @@ class Vits(nn.Module):
 
 
 def whole(w):
-    """Round durations w [B, 1, N] so that their running sum stays true: rounding each alone would drift; tokens may get no frame."""
+    """Round durations w [B, 1, N] so that their running sum stays true: each alone would drift; at least one frame in all."""
     ends = w.cumsum(2).round()
+    ends = torch.cat([ends[:, :, :-1], ends[:, :, -1:].clamp_min(1)], 2)
     return torch.diff(ends, dim=2, prepend=torch.zeros_like(ends[:, :, :1])).clamp_min(0)

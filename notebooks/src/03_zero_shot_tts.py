@@ -23,7 +23,8 @@
 # Quick budget (two CPU cores): about two minutes. Twenty virtual voices and some hundred steps make no voice from
 # nothing, so a quick run *continues from the shipped weights*, gently, and you can hear what you are doing. The switch
 # is called `START`, in section 4. Full budget starts from nothing, and its result is what is shipped. It is meant for a
-# GPU. On a Colab T4 we expect one to two hours; that is an estimate from counted operations, not a measurement.
+# GPU; on a Colab T4 we expect about three quarters of an hour after the download. That is an estimate from counted
+# operations (0.84 million billion, of which half are in the joint finish), not a measurement.
 
 # %%
 import importlib.util
@@ -339,7 +340,7 @@ def stage(name, step, nets, parts, lr, draw, steps, warmup=200, floor=0.2, clip=
 
 
 fresh = Vits(config)
-log = stage("one stage", joint, {"vits": fresh, "critic": Discriminator()}, [fresh], 2e-4,
+log = stage("one-stage", joint, {"vits": fresh, "critic": Discriminator()}, [fresh], 2e-4,
             lambda rng: clips.batch(rng, FRAMES), steps=budget.pick(quick=4, full=20), clip=1000)
 
 # %% [markdown]
@@ -415,7 +416,7 @@ z, text_half = latents(), [vits.text, vits.flow, vits.durations, vits.rhythm]
 everybody = np.array([i for i in clips.order if clips.rows[i].get("accent") in (None, "", "native")])  # see above
 most = max(clips.people, key=lambda speaker: len(clips.people[speaker]))
 clips.order = np.array([i for i in everybody if clips.rows[i]["speaker"] == most])
-stage("one voice", prior, {"vits": vits}, text_half, 1e-3, lambda rng: clips.batch(rng, FRAMES, z),
+stage("one-voice", prior, {"vits": vits}, text_half, 1e-3, lambda rng: clips.batch(rng, FRAMES, z),
       budget.pick(quick=20, full=300), floor=0.8, seed=3)
 clips.order = everybody
 log = stage("prior", prior, {"vits": vits}, text_half, 1e-3, lambda rng: clips.batch(rng, FRAMES, z),
@@ -436,7 +437,7 @@ log = stage("joint", joint, both, [vits], 3e-4, lambda rng: clips.batch(rng, FRA
 price = {line["stage"]: line["s/step"] for line in BILL}
 show.display(show.table(BILL, "What each stage cost"))
 steps = budget.pick(quick=50, full=3000)
-print(f"The {steps} steps of the prior took {steps * price['prior']:.0f} s; all in one they take {steps * price['one stage']:.0f} s.")
+print(f"The {steps} steps of the prior took {steps * price['prior']:.0f} s; all in one they take {steps * price['one-stage']:.0f} s.")
 
 # %% [markdown]
 # ## 6. Play
@@ -571,13 +572,15 @@ show.exercise(2, share, lambda answer: all(np.isclose(answer({"somebody else": f
 #
 # ## 8. Keep it
 #
-# The model with its card: from whose speech, in how many steps of each stage, from which start, and how good. The critic
+# The model with its card: from whose speech, in how many steps of each stage, from which start, and how good. (Who starts
+# from other weights owes thanks, and licences, to *their* data too: so the card of the start goes along.) The critic
 # is kept beside it: not for speaking, but whoever wants to train on needs an opponent of equal strength.
 
 # %%
 spent = "; ".join(f"{line['stage']} {line['steps']} steps in {line['seconds']:.0f} s" for line in BILL[1:])
 card = {"name": "tts", "source": "notebooks/src/03_zero_shot_tts.py", **corpus.credits(rows), "budget": f"{BUDGET}, from {START}: {spent}; batches of {BATCH} s and {FRAMES} frames; "
-        f"{budget.device()}", "encoder": encoder_card["budget"], "figures": {f"secs, {name}": round(v, 3) for name, v in secs.items()}}
+        f"{budget.device()}", "encoder": encoder_card["budget"],
+        "start": train.load(CHECKPOINTS / "tts", Vits, VitsConfig)[1] if START == "shipped" else "nothing", "figures": {f"secs, {name}": round(v, 3) for name, v in secs.items()}}
 train.save(RUN / "export", vits, config, card)
 train.save(RUN / "discriminator", critic, None, card | {"name": "discriminator"})
 show.display(show.table([{"card": key, "says": str(value)} for key, value in card.items()]))
