@@ -14,3 +14,9 @@ def current():
 def pick(quick, full):
     """The amount for the current budget.  Amounts only: shapes and code paths are the same for both."""
     return quick if current() == "quick" else full
+
+
+def device():
+    """Name of what computes here, for cards and stamps: the GPU, or how many CPU cores."""
+    import torch
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"

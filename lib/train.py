@@ -1,7 +1,9 @@
 """The training loop and the checkpoint folder.  The only door to accelerate and safetensors."""
+import contextlib
 import dataclasses
 import json
 import math
+import os
 import shutil
 import signal
 import sys
@@ -119,9 +121,8 @@ def one_step(acc, step, nets, optims, batch, weights, clip):
 
 def set_rate(optims, base, factor):
     """Learning rates are a function of the step, so that nothing about them needs saving."""
-    for name, optim in optims.items():
-        for group, lr in zip(optim.param_groups, base[name], strict=True):
-            group["lr"] = float(lr * factor)
+    for group, lr in ((g, lr) for name in optims for g, lr in zip(optims[name].param_groups, base[name], strict=True)):
+        group["lr"] = float(lr * factor)
 
 
 def cosine(steps, warmup=200, floor=0.05):
@@ -144,10 +145,8 @@ class Signals:
     def __enter__(self):
         self.raised, self.old = False, {}
         for number in (signal.SIGINT, signal.SIGTERM):
-            try:
+            with contextlib.suppress(ValueError):  # not the main thread: then nobody can send a signal here either
                 self.old[number] = signal.signal(number, self._raise)
-            except ValueError:  # not the main thread (a notebook in a test): then nobody can send a signal here either
-                pass
         return self
 
     def _raise(self, *_):
@@ -165,14 +164,13 @@ class Log:
         from tqdm import tqdm
         self.speaks, self.path = speaks, Path(folder) / "log.jsonl" if folder and speaks else None
         self.steps, self.every, self.sums, self.count, self.lines, self.start = steps, every, {}, 0, [], time.time()
-        self.bar = tqdm(total=steps, unit="step") if speaks and sys.stderr.isatty() else None
+        self.bar = tqdm(total=steps, unit="step", disable=not (speaks and sys.stderr.isatty()))
 
     def add(self, step, parts):
         for name, value in parts.items():
             self.sums.setdefault(name, []).append(value)
         self.count, self.last = self.count + 1, step
-        if self.bar:
-            self.bar.update(step + 1 - self.bar.n)
+        self.bar.update(step + 1 - self.bar.n)
         if self.count == self.every:
             self.flush()
 
@@ -185,9 +183,9 @@ class Log:
         if self.path:
             with open(self.path, "a") as file:
                 file.write(json.dumps(line) + "\n")
-        text = f"{self.last + 1}/{self.steps} " + " ".join(f"{k} {v:g}" for k, v in line.items() if k != "step")
         if self.speaks:
-            self.bar.set_postfix_str(text[:120]) if self.bar else print(text, flush=True)
+            text = f"{self.last + 1}/{self.steps} " + " ".join(f"{k} {v:g}" for k, v in line.items() if k != "step")
+            print(text, flush=True) if self.bar.disable else self.bar.set_postfix_str(text[:120])
         bad = [name for name, value in means.items() if not np.isfinite(value)]
         if bad:
             raise FloatingPointError(f"{bad} not finite at step {self.last + 1}: lower the learning rate or resume from the saved state.")
@@ -195,19 +193,17 @@ class Log:
 
     def close(self):
         self.flush()
-        if self.bar:
-            self.bar.close()
+        self.bar.close()
 
 
 def resume(acc, folder):
     """Load the newest complete state under `folder`, if there is one."""
-    state = folder and Path(folder) / "state"
-    if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    if state and not state.exists() and state.with_name("state.old").exists():
-        state = state.with_name("state.old")  # killed between the two renames of save_state
-    if state and state.exists():
-        acc.load_state(str(state))
+    if not folder:
+        return
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for state in (Path(folder) / "state", Path(folder) / "state.old"):  # .old: killed between the two renames of save_state
+        if state.exists():
+            return acc.load_state(str(state))
 
 
 def save_state(acc, folder):
@@ -227,19 +223,23 @@ def save_state(acc, folder):
 
 
 def save(folder, net, config, card, half=True):
-    """Write model.safetensors (fp16 where half), config.json and card.json; card must say data, licence, budget and figures."""
+    """Write model.safetensors (fp16 where half), config.json and card.json, once however many processes call.
+
+    Raises ValueError unless the card says data, licence, budget and figures.
+    """
     from safetensors.torch import save_file
+    if int(os.environ.get("RANK", 0)):
+        return
     missing = {"data", "licence", "budget", "figures"} - set(card)
     if missing:
         raise ValueError(f"A card without {sorted(missing)} would let a quick voice pass as a real one: add them.")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder := Path(folder)).mkdir(parents=True, exist_ok=True)
     weights = {k: (v.half() if half and v.is_floating_point() else v).contiguous().cpu() for k, v in net.state_dict().items()}
     for old in folder.glob("model*.safetensors"):
         old.unlink()
     for i, shard in enumerate(shards(weights)):
         save_file(shard, folder / f"model{f'-{i + 1}' if i else ''}.safetensors")
-    (folder / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")
+    (folder / "config.json").write_text(json.dumps(dataclasses.asdict(config) if config else {}, indent=1) + "\n")
     (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
 
 

@@ -174,8 +174,8 @@ def style_problems(notebook, name):
         found.append(f"{len(words.split())} words and {len(code.split())} of code: a lesson explains more than that")
     if badge not in words:
         found.append(f"no Colab badge to {badge}")
-    if home not in cells[0].source or "%pip install -q -r" not in cells[0].source:
-        found.append(f"its first code cell must clone {home} and %pip install -q -r its requirements, for Colab")
+    if home not in cells[0].source or '"-r", "voice-atlas/requirements.txt"], check=True)' not in cells[0].source:
+        found.append(f"its first code cell must clone {home} and pip install its requirements, for Colab")
     return found
 
 

@@ -33,7 +33,7 @@ for folder in ("..", "."):  # started from notebooks/, or from the project's roo
         sys.path.insert(0, os.path.abspath(folder))
 if importlib.util.find_spec("lib") is None:  # Colab: nothing is here yet
     subprocess.run(["git", "clone", "-q", "--depth", "1", "https://github.com/voice-atlas/voice-atlas"], check=True)
-    # %pip install -q -r voice-atlas/requirements.txt
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-r", "voice-atlas/requirements.txt"], check=True)
     sys.path.insert(0, os.path.abspath("voice-atlas"))
 
 # %% [markdown]

@@ -32,7 +32,7 @@ import sys
 for folder in ("..", "."):  # started from notebooks/, or from the project's root
     if os.path.isdir(os.path.join(folder, "lib")):
         sys.path.insert(0, os.path.abspath(folder))
-if importlib.util.find_spec("lib") is None:  # Colab: clone, then what a cell would write as %pip install -q -r ...
+if importlib.util.find_spec("lib") is None:  # Colab: nothing is here yet
     subprocess.run(["git", "clone", "-q", "--depth", "1", "https://github.com/voice-atlas/voice-atlas"], check=True)
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-r", "voice-atlas/requirements.txt"], check=True)
     sys.path.insert(0, os.path.abspath("voice-atlas"))
@@ -55,6 +55,7 @@ import numpy as np
 import torch
 
 from lib import audio, budget, corpus, losses, metrics, show, train
+from lib.clips import cache
 from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
 
 BUDGET = budget.current()
@@ -90,7 +91,7 @@ rows = corpus.rows(corpus.source(BUDGET), hours=budget.pick(quick=1, full=20))
 people = [row for row in rows if row["split"] == "train"]
 held_out = [row for row in rows if row["split"] == "valid"]
 groups = list(corpus.by_speaker(people).values())
-samples, starts = corpus.cache(people, RUN.parent / "cache")
+samples, starts = cache(people, RUN.parent / "cache")
 print(f"{len(people)} clips of {len(groups)} speakers to learn from, {len(held_out)} of "
       f"{len(corpus.by_speaker(held_out))} others to be judged on")
 

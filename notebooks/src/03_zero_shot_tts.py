@@ -35,7 +35,7 @@ import sys
 for folder in ("..", "."):  # started from notebooks/, or from the project's root
     if os.path.isdir(os.path.join(folder, "lib")):
         sys.path.insert(0, os.path.abspath(folder))
-if importlib.util.find_spec("lib") is None:  # Colab: clone, then what a cell would write as %pip install -q -r ...
+if importlib.util.find_spec("lib") is None:  # Colab: nothing is here yet
     subprocess.run(["git", "clone", "-q", "--depth", "1", "https://github.com/voice-atlas/voice-atlas"], check=True)
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-r", "voice-atlas/requirements.txt"], check=True)
     sys.path.insert(0, os.path.abspath("voice-atlas"))
@@ -54,6 +54,7 @@ import numpy as np
 import torch
 
 from lib import align, audio, budget, corpus, flows, losses, metrics, show, text, train
+from lib.clips import Clips
 from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
 from lib.models.vits import Vits, VitsConfig
 from lib.nn import slices
@@ -120,7 +121,7 @@ if (CHECKPOINTS / "tts").is_dir():
 # %%
 encoder, encoder_card = train.load(os.environ.get("VOICE_ATLAS_ENCODER", CHECKPOINTS / "speaker_encoder"), SpeakerEncoder, SpeakerEncoderConfig)
 rows = corpus.rows(corpus.source(BUDGET), "train", hours=budget.pick(quick=1, full=20))
-clips = corpus.Clips(rows, RUN.parent / "cache", lambda wav: encoder.windows(torch.tensor(wav)[None, None]).numpy(),
+clips = Clips(rows, RUN.parent / "cache", lambda wav: encoder.windows(torch.tensor(wav)[None, None]).numpy(),
                      tag=encoder_card["figures"]["eer"])
 print(f"{len(rows)} clips of {len(clips.people)} voices, {clips.left_out} left out")
 
@@ -248,7 +249,7 @@ print("the spline and back:", torch.allclose(back, x, atol=1e-3), torch.allclose
 # part. `WEIGHTS` has one entry for every name; a loss that is missing there is an error, not a silent zero.
 
 # %%
-WEIGHTS = {"mel": 45.0, "kl_standard": 5.0, "adv": 1.0, "fm": 2.0, "critic": 1.0, "kl": 50.0, "duration": 1.0, "rhythm": 1.0}
+WEIGHTS = {"mel": 45.0, "kl_standard": 5.0, "adv": 5.0, "fm": 40.0, "critic": 1.0, "kl": 50.0, "duration": 1.0, "rhythm": 1.0}
 
 
 def decoded(nets, batch, parts):
@@ -356,7 +357,7 @@ half, both = [vits.conditioning, vits.posterior, vits.decoder], {"vits": vits, "
 stage("mel", autoencoder, {"vits": vits}, half, 1e-3, lambda rng: clips.crops(rng, BATCH, 64),
       budget.pick(quick=40, full=1500), floor=0.3, clip=1000, seed=1)
 log = stage("adversarial", adversarial, both, half, 4e-4, lambda rng: clips.crops(rng, BATCH * 2 // 3, 64),
-            budget.pick(quick=12, full=900), warmup=100, clip=1000, average=0.995, seed=2)
+            budget.pick(quick=12, full=400), warmup=100, clip=1000, average=0.995, seed=2)
 
 # %% [markdown]
 # ### The ceiling
@@ -420,7 +421,7 @@ stage("one-voice", prior, {"vits": vits}, text_half, 1e-3, lambda rng: clips.bat
       budget.pick(quick=20, full=300), floor=0.8, seed=3)
 clips.order = everybody
 log = stage("prior", prior, {"vits": vits}, text_half, 1e-3, lambda rng: clips.batch(rng, FRAMES, z),
-            budget.pick(quick=50, full=3000), average=0.998, seed=4)
+            budget.pick(quick=50, full=1850), average=0.998, seed=4)
 
 # %% [markdown]
 # ### The joint finish, and the bill
@@ -432,11 +433,11 @@ log = stage("prior", prior, {"vits": vits}, text_half, 1e-3, lambda rng: clips.b
 # digits.)
 
 # %%
-log = stage("joint", joint, both, [vits], 3e-4, lambda rng: clips.batch(rng, FRAMES), budget.pick(quick=10, full=1500),
+log = stage("joint", joint, both, [vits], 3e-4, lambda rng: clips.batch(rng, FRAMES * 3 // 4), budget.pick(quick=10, full=1400),
             warmup=100, clip=1000, average=0.998, seed=5)
 price = {line["stage"]: line["s/step"] for line in BILL}
 show.display(show.table(BILL, "What each stage cost"))
-steps = budget.pick(quick=50, full=3000)
+steps = budget.pick(quick=50, full=1850)
 print(f"The {steps} steps of the prior took {steps * price['prior']:.0f} s; all in one they take {steps * price['one-stage']:.0f} s.")
 
 # %% [markdown]
