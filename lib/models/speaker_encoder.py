@@ -54,7 +54,6 @@ class SpeakerEncoder(nn.Module):
         width = c[-1] * (audio.N_MELS // 16)
         self.attention = nn.Sequential(nn.Conv1d(width, 128, 1), nn.Tanh(), nn.Conv1d(128, width, 1))
         self.out = nn.Sequential(nn.BatchNorm1d(2 * width), nn.Linear(2 * width, config.D))
-        self.to(memory_format=torch.channels_last)  # halves the time of a step on a CPU
 
     def forward(self, wav):
         """Unit embeddings spk_emb [B, D] of wav [B, 1, T], T of at least 1024 samples (16 kHz)."""
