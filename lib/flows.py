@@ -49,7 +49,7 @@ def spline(x, width, height, slope, reverse=False, bound=5.0):
     """Monotone rational-quadratic spline on [-bound, bound], the identity outside.  Source: [NEURALSPLINE] eq. (4)-(8).
 
     x [...]; width, height [..., K] and slope [..., K - 1] unnormalised.  Returns (image [...], log derivative [...]).
-    Differs: shapes are fixed (no boolean indexing), a fifth of the kernel launches of the usual code.
+    Differs: shapes are fixed (no boolean indexing), so that there are fewer kernel launches.
     """
     least, K = 1e-3, width.shape[-1]
 

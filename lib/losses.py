@@ -55,7 +55,7 @@ def mel_l1(mel_hat, mel):
 def multi_mel(wav_hat, wav):
     """Mean of mel_l1 at windows of 512, 1024 and 2048 samples for wav_hat, wav [B, 1, T].
 
-    Source: [DAC] sec. 3.3.  Differs from [VITS]: one window leaves the phase of the iSTFT decoder too free in a short training.
+    Source: [DAC] sec. 3.3.  Differs from [VITS]: three windows, meant to bind the phase of the iSTFT decoder sooner; not ablated.
     """
     return sum(mel_l1(audio.mel(wav_hat, n, m), audio.mel(wav, n, m)) for n, m in ((512, 40), (1024, 80), (2048, 80))) / 3
 

@@ -20,7 +20,7 @@ class ConvNeXtStack(nn.Module):
     """Residual ConvNeXt blocks: x [B, C, F], mask [B, 1, F], g [B, G, 1] or None -> [B, C, F].
 
     Source: [CONVNEXT], in one dimension as in [VOCOS].  The voice g scales and shifts each block after its layer norm.
-    Differs: stands where [VITS] has WaveNet blocks, at about a sixth of their arithmetic for the same width.
+    Differs: stands where [VITS] has WaveNet blocks, at about half of their multiplications for the same width.
     """
 
     def __init__(self, channels, layers, G=0, kernel=7, expand=3):

@@ -132,7 +132,7 @@ class Resolution(nn.Module):
 class Discriminator(nn.Module):
     """Several slim critics: wav [B, 1, T] -> (list of scores, list of feature lists).
 
-    Source: multi-period as in [HIFIGAN] and [SATTS] sec. 2.1.  Differs: 32..256 channels (2.7 M parameters instead of 41 M), and
+    Source: multi-period as in [HIFIGAN] and [SATTS] sec. 2.1.  Differs: 32..256 channels (1.1 M parameters in all instead of 41 M), and
     two spectrogram critics, which hear what a period of samples does not.
     """
 
