@@ -105,6 +105,13 @@ def save(path, rate, wav):
     soundfile.write(str(path), np.clip(wav, -1, 1), rate, subtype=None if str(path).endswith((".mp3", ".ogg")) else "PCM_16")
 
 
+def encoded(wav, rate=RATE):
+    """Bytes of a FLAC file of float32 [T], such as a row of a corpus holds."""
+    file = io.BytesIO()
+    soundfile.write(file, np.clip(wav, -1, 1), rate, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
+
+
 def frame_db(wav, hop=HOP):
     """Level of each hop of `wav` [T] in dB below full scale, [T // hop]."""
     frames = wav[: len(wav) // hop * hop].reshape(-1, hop)

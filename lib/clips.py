@@ -53,6 +53,8 @@ class Clips:
         self.order = np.flatnonzero(fits)[np.argsort(self.frames[fits], kind="stable")]  # speakable clips, short to long
         self.left_out = len(found) - len(self.order)
         self.people = by_speaker(found)
+        number = {name: k for k, name in enumerate(self.people)}
+        self.speaker = np.array([number[row["speaker"]] for row in found])
 
     @staticmethod
     def _tokens(found):
@@ -71,6 +73,23 @@ class Clips:
         windows = self.windows[i]
         mean = windows[rng.permutation(len(windows))[: rng.integers(1, len(windows) + 1)]].mean(0)
         return mean / np.linalg.norm(mean)
+
+    def latents(self, path, encode):
+        """What encode(wav [T], spk_emb [D], band) -> (m_q, logs_q) [1, C, F] says of every clip: float16 [sum F, 2, C], memory-mapped.
+
+        Computed once and kept at `path`, which must name the weights.
+        """
+        def everything():
+            for i, frames in enumerate(self.frames):
+                m_q, logs_q = encode(self.wav(i)[: frames * audio.HOP], self.voice(np.random.default_rng(i), i, 0.0), self.band[i])
+                yield np.stack([m_q[0].T, logs_q[0].T], 1).astype("float16")
+        if not Path(path).exists():
+            new = Path(path).with_suffix(f".{os.getpid()}")
+            with open(new, "wb") as file:
+                for part in everything():
+                    file.write(part.tobytes())
+            new.replace(path)
+        return np.memmap(path, "float16", "r").reshape(int(self.frames.sum()), 2, -1)
 
     def crops(self, rng, count, frames):
         """Random stretches: dict of wav [count, 1, frames * HOP], frames [count], spk_emb [count, D], band [count]."""
@@ -92,11 +111,12 @@ class Clips:
         return self.order[rng.choice(near, min(count, len(near)), replace=False)]
 
     def batch(self, rng, frames, latents=None):
-        """Whole utterances: dict of x [B, N], tokens [B], frames [B], spk_emb [B, D], band [B] and wav [B, 1, F * HOP], or,
-        given latents (array [sum F, 2, C]), m_q and logs_q [B, C, F]."""
+        """Whole utterances: dict of x [B, N], tokens [B], frames [B], spk_emb [B, D], speaker [B], band [B] and wav [B, 1, F * HOP],
+        or, given latents (array [sum F, 2, C]), m_q and logs_q [B, C, F]."""
         index = self.choose(rng, frames)
         out = {"x": _padded([self.tokens[i] for i in index]), "tokens": np.array([len(self.tokens[i]) for i in index]),
-               "frames": self.frames[index], "band": self.band[index], "spk_emb": np.stack([self.voice(rng, i) for i in index])}
+               "frames": self.frames[index], "band": self.band[index], "speaker": self.speaker[index],
+               "spk_emb": np.stack([self.voice(rng, i) for i in index])}
         if latents is None:
             return _tensors(wav=_padded([self.wav(i)[: self.frames[i] * audio.HOP] for i in index])[:, None], **out)
         first = np.concatenate([[0], np.cumsum(self.frames)])

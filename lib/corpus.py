@@ -39,7 +39,7 @@ def rows(source="embedded", split=None, hours=None, valid_share=0.1):
     sides = {name: {r["speaker"] for r in found if r["split"] == name} for name in ("train", "valid")}
     assert not sides["train"] & sides["valid"], f"speakers on both sides: {sorted(sides['train'] & sides['valid'])[:5]}"
     found = [row for row in found if split in (None, row["split"])]
-    return list(_until(found, hours))
+    return list(until(found, hours))
 
 
 def _read(source, hours):
@@ -103,11 +103,11 @@ def _hub(name, hours):
     if stream.column_names and "audio" not in stream.column_names:
         raise ValueError(f"The hub set {name!r} has columns {stream.column_names}: it needs audio, text and speaker or speaker_id.")
     stream = stream.cast_column("audio", datasets.Audio(decode=False))  # decoding needs torchcodec; soundfile does it here
-    return list(_until(({"source": name, "licence": "see its hub page"} | _row(row, names) for row in stream), hours or 1.0))
+    return list(until(({"source": name, "licence": "see its hub page"} | _row(row, names) for row in stream), hours or 1.0))
 
 
-def _until(found, hours):
-    """Rows until `hours` of speech are reached; all of them when hours is None."""
+def until(found, hours):
+    """Rows of `found` until `hours` of speech are reached; all of them when hours is None."""
     if hours is None:
         return found
     def lengths():

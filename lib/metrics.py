@@ -1,6 +1,7 @@
 """How good is it: figures for voices, words and waveforms.  The only door to pesq, pystoi, jiwer and transformers."""
 import math
 import warnings
+from pathlib import Path
 
 import numpy as np
 
@@ -96,10 +97,16 @@ def _folded(texts, heard):
 
 
 def asr(model="openai/whisper-base", language="english"):
-    """A reader, read(wav [T] at 16 kHz) -> str, from a Whisper model by name on the hub or by folder.
+    """A reader, read(wav [T] at 16 kHz) -> str, from a Whisper model by name on the hub or by folder; a folder that holds model.bin
+    is read by faster-whisper, which is quicker without a GPU.
 
     Raises ValueError when transformers is not installed or the model cannot be had; both remedies are in the message.
     """
+    if (Path(model) / "model.bin").is_file():
+        from faster_whisper import WhisperModel
+        whisper = WhisperModel(str(model), device="cpu", compute_type="int8")
+        return lambda wav: "".join(part.text for part in whisper.transcribe(
+            np.asarray(wav, dtype="float32"), language=language[:2], beam_size=1, condition_on_previous_text=False)[0]).strip()
     try:
         from transformers import pipeline
     except ImportError as error:
@@ -269,3 +276,17 @@ def mos_ci(ratings, confidence=0.95):
         raise ValueError(f"Ratings of shape {ratings.shape}: an interval needs at least two numbers in one list.")
     half = t.ppf((1 + confidence) / 2, len(ratings) - 1) * ratings.std(ddof=1) / math.sqrt(len(ratings))
     return float(ratings.mean()), float(ratings.mean() - half), float(ratings.mean() + half)
+
+
+def bootstrap(values, rounds=2000, confidence=0.95, seed=0):
+    """Mean of values [n] with its percentile bootstrap interval: (mean, low, high).
+
+    For a paired comparison give differences; where several values share a speaker, give one mean a speaker: draws must be independent.
+    Raises ValueError for fewer than two.
+    """
+    values = np.asarray(values, dtype="float64")
+    if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
+        raise ValueError(f"values {values.shape}: an interval needs two or more finite numbers in a row.")
+    means = np.random.default_rng(seed).choice(values, (rounds, len(values))).mean(1)
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(values.mean()), float(low), float(high)

@@ -224,3 +224,10 @@ def test_check_raises_nothing_for_hopeless_clips():
     """Catches an exception that reaches the app before the visitor has pressed anything."""
     report = audio.check((16000, np.zeros(16000)))
     assert report.fatal and len(report.problems) == 1 and report.used_seconds == 0
+
+
+def test_encoded_sound_is_read_back_as_it_was():
+    """Catches rows made from changed sound that differ from what was changed."""
+    wav = (0.3 * np.sin(np.arange(16000) / 20)).astype("float32")
+    rate, back = audio.load(audio.encoded(wav))
+    assert rate == audio.RATE and np.abs(back - wav).max() < 1e-4

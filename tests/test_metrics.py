@@ -232,3 +232,17 @@ def test_mos_interval_covers_the_truth_as_often_as_it_says():
     rng = np.random.default_rng(0)
     intervals = [metrics.mos_ci(rng.normal(3.5, 1, 8))[1:] for _ in range(1000)]
     assert 0.93 < np.mean([low < 3.5 < high for low, high in intervals]) < 0.97
+
+
+def test_bootstrap_covers_the_mean_as_often_as_it_says():
+    """Catches an interval of single values instead of means, which would call every difference noise."""
+    rng = np.random.default_rng(0)
+    hits = 0
+    for k in range(200):
+        mean, low, high = metrics.bootstrap(rng.normal(1.0, 2.0, 40), rounds=300, seed=k)
+        assert low < mean < high and high - low < 2
+        hits += low <= 1.0 <= high
+    assert 0.88 < hits / 200 <= 0.99
+    assert metrics.bootstrap([1.0, 2.0, 3.0]) == metrics.bootstrap([1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match="two or more"):
+        metrics.bootstrap([1.0])

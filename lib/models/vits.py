@@ -126,7 +126,10 @@ class Vits(nn.Module):
 
         "autoencoder": spec [B, 513, F] -> m_q, logs_q, z_mask, and a slice wav_hat [B, 1, segment * HOP] from start [B].
         "prior": x [B, N], tokens [B] and either spec or the cached m_q, logs_q -> z_p, m_p, logs_p (expanded), path, logw, w, rhythm.
+        "speech" (alone): x, tokens and asked [B, D] -> speech, see `generate`.
         """
+        if parts == ("speech",):
+            return {"speech": self.generate(batch, batch["asked"], kind=kind)}
         g = self.conditioning(batch["spk_emb"], kind, batch.get("band"))
         z_mask, out = sequence_mask(batch["frames"], batch.get("spec", batch.get("m_q")).shape[2]), {}
         if "m_q" in batch:
@@ -155,6 +158,26 @@ class Vits(nn.Module):
         return {"z_p": z_p, "m_p": m_p, "logs_p": logs_p, "path": path, "w": w, "x_mask": x_mask,
                 "logw": self.durations(h, x_mask, voice), "rhythm": self.rhythm(h, x_mask, voice, w)}
 
+    def generate(self, batch, spk_emb, size=112, noise_scale=0.333, kind="verification"):
+        """What `infer` would say in any voices spk_emb [B, D], with gradients: `size` frames (1.8 s) of each, wav_hat [B, 1, size * HOP].
+
+        batch: x [B, N], tokens [B].  Differs from `infer`: durations are taken as predicted and get no gradient, and the flow sees no
+        more than the slice, so that a step of a speaker-consistency loss stays cheap.
+        """
+        g = self.conditioning(spk_emb, kind)
+        x_mask = sequence_mask(batch["tokens"], batch["x"].shape[1])
+        h, m_p, logs_p = self.text(batch["x"], x_mask)
+        with torch.no_grad():
+            w = whole(torch.exp(self.durations(h, x_mask, g).float()).clamp(max=50) * x_mask)
+        path, frames = align.path_from(w), w.sum((1, 2))
+        size = min(size, path.shape[2])
+        start = (torch.rand(len(g), device=g.device) * (frames - size + 1).clamp_min(1)).long()
+        path = slices(path, start, size)
+        with torch.autocast(g.device.type, enabled=False):
+            m_p, logs_p = torch.matmul(m_p, path), torch.matmul(logs_p, path)
+        z_p = (m_p + torch.randn_like(m_p) * torch.exp(logs_p) * noise_scale) * path.sum(1, keepdim=True)
+        return self.decoder(self.flow(z_p, torch.ones_like(z_p[:, :1]), g, reverse=True), g)
+
     @torch.inference_mode()
     def infer(self, x, spk_emb, noise_scale=0.333, rhythm_scale=0.0, speed=1.0, kind="verification", stochastic=False):
         """Speak tokens x [1, N] in the voice spk_emb [1, D]: (wav [1, 1, T], path [1, N, F]).  noise_scale is the temperature of z."""
@@ -169,12 +192,16 @@ class Vits(nn.Module):
         return self.decoder(z, g), path
 
     @torch.inference_mode()
+    def encode(self, wav, spk_emb, band=None, kind="verification"):
+        """The code of wav [1, 1, T] in the voice spk_emb [1, D], band [1] or None: m_q, logs_q [1, C, T // HOP] and g [1, G, 1]."""
+        g, spec = self.conditioning(spk_emb, kind, band), audio.spectrogram(wav)
+        return *self.posterior(spec, torch.ones_like(spec[:, :1]), g), g
+
+    @torch.inference_mode()
     def convert(self, wav, spk_emb, to_emb, noise_scale=0.0, kind="verification"):
         """Say wav [1, 1, T] of the voice spk_emb [1, D] in the voice to_emb [1, D]: [1, 1, T // HOP * HOP].  Source: [VITS] sec. 2.4."""
-        g, to_g = self.conditioning(spk_emb, kind), self.conditioning(to_emb, kind)
-        spec = audio.spectrogram(wav)
-        mask = torch.ones_like(spec[:, :1])
-        m_q, logs_q = self.posterior(spec, mask, g)
+        m_q, logs_q, g = self.encode(wav, spk_emb, kind=kind)
+        to_g, mask = self.conditioning(to_emb, kind), torch.ones_like(m_q[:, :1])
         z_p = self.flow(m_q + torch.randn_like(m_q) * torch.exp(logs_q) * noise_scale, mask, g)
         return self.decoder(self.flow(z_p, mask, to_g, reverse=True), to_g)
 

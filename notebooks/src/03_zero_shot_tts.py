@@ -137,8 +137,7 @@ for name, net in ("tts", vits), ("discriminator", critic):
 @torch.inference_mode()
 def again(wav, spk_emb):
     """wav [T] through posterior and decoder, the mean of z without noise: [T // HOP * HOP]."""
-    g, spec = vits.conditioning(spk_emb[None]), audio.spectrogram(torch.tensor(wav)[None, None])
-    m_q, _ = vits.posterior(spec, torch.ones_like(spec[:, :1]), g)
+    m_q, _, g = vits.encode(torch.tensor(wav)[None, None], spk_emb[None])
     return vits.decoder(m_q, g)[0, 0].numpy()
 
 
@@ -395,25 +394,12 @@ print(f"mel distance {losses.mel_l1(*mels):.2f}")
 # other up. `rhythm` may go below zero: it is the negative logarithm of a *density*.
 
 # %%
-def latents():
-    """m_q and logs_q of every clip, [sum F, 2, C] in half precision."""
-    path = RUN / "latents.npy"
-    if not path.exists():
-        new, first = path.with_suffix(f".{os.getpid()}"), 0
-        out = np.lib.format.open_memmap(new, "w+", "float16", (int(clips.frames.sum()), 2, config.C))
-        for i, frames in enumerate(clips.frames):
-            wav = torch.tensor(clips.wav(i)[: frames * audio.HOP])[None, None]
-            spk_emb = torch.tensor(clips.voice(np.random.default_rng(i), i, 0.0))[None]
-            with torch.inference_mode():
-                g = vits.conditioning(spk_emb, band=torch.tensor(clips.band[i: i + 1]))
-                m_q, logs_q = vits.posterior(audio.spectrogram(wav), torch.ones(1, 1, int(frames)), g)
-            out[first: first + frames] = torch.stack([m_q[0].T, logs_q[0].T], 1).numpy()
-            first += frames
-        os.replace(new, path)
-    return np.load(path, mmap_mode="r")
+def code(wav, spk_emb, band):
+    """m_q and logs_q [1, C, F] of one clip."""
+    return vits.encode(torch.tensor(wav)[None, None], torch.tensor(spk_emb)[None], torch.tensor([band]))[:2]
 
 
-z, text_half = latents(), [vits.text, vits.flow, vits.durations, vits.rhythm]
+z, text_half = clips.latents(RUN / "latents.f16", code), [vits.text, vits.flow, vits.durations, vits.rhythm]
 everybody = np.array([i for i in clips.order if clips.rows[i].get("accent") in (None, "", "native")])  # see above
 most = max(clips.people, key=lambda speaker: len(clips.people[speaker]))
 clips.order = np.array([i for i in everybody if clips.rows[i]["speaker"] == most])
