@@ -254,6 +254,13 @@ def room(rng, wav):
     return (wet * np.sqrt((wav**2).mean() / ((wet**2).mean() + 1e-12))).astype("float32")
 
 
+def narrow(wav, hz):
+    """Remove what lies above `hz` from wav [T], as an old mp3 or a telephone does."""
+    spectrum = np.fft.rfft(wav)
+    spectrum[int(hz * len(wav) / RATE):] = 0
+    return np.fft.irfft(spectrum, len(wav)).astype("float32")
+
+
 def augment(rng, wav, noises, chance=0.4):
     """What happens to speech between a mouth and a file: room, noise at 5 to 25 dB SNR, loss of the top band, level; [T] -> [T].
 
@@ -268,7 +275,5 @@ def augment(rng, wav, noises, chance=0.4):
         gain = 10 ** (-rng.uniform(5, 25) / 20) * np.sqrt((wav**2).mean() / ((noise**2).mean() + 1e-9))
         wav = wav + gain * noise
     if rng.random() < chance / 2:
-        spectrum = np.fft.rfft(wav)
-        spectrum[int(len(spectrum) * rng.uniform(0.45, 0.95)):] = 0
-        wav = np.fft.irfft(spectrum, len(wav))
+        wav = narrow(wav, rng.uniform(0.45, 0.95) * RATE / 2)
     return (wav * 10 ** (rng.uniform(-6, 6) / 20)).astype("float32")

@@ -74,22 +74,28 @@ class Clips:
         mean = windows[rng.permutation(len(windows))[: rng.integers(1, len(windows) + 1)]].mean(0)
         return mean / np.linalg.norm(mean)
 
-    def latents(self, path, encode):
-        """What encode(wav [T], spk_emb [D], band) -> (m_q, logs_q) [1, C, F] says of every clip: float16 [sum F, 2, C], memory-mapped.
+    def kept(self, path, make):
+        """What make(i) -> [F, ...] says of every clip i, joined: float16 [sum F, ...], memory-mapped.
 
-        Computed once and kept at `path`, which must name the weights.
+        Computed once and kept at `path`, which must name all that make depends on, such as weights.
         """
-        def everything():
-            for i, frames in enumerate(self.frames):
-                m_q, logs_q = encode(self.wav(i)[: frames * audio.HOP], self.voice(np.random.default_rng(i), i, 0.0), self.band[i])
-                yield np.stack([m_q[0].T, logs_q[0].T], 1).astype("float16")
         if not Path(path).exists():
-            new = Path(path).with_suffix(f".{os.getpid()}")
-            with open(new, "wb") as file:
-                for part in everything():
-                    file.write(part.tobytes())
+            new, parts = Path(path).with_suffix(f".{os.getpid()}.npy"), None
+            for i, end in enumerate(np.cumsum(self.frames)):
+                part = np.asarray(make(i))
+                if parts is None:
+                    parts = np.lib.format.open_memmap(new, "w+", "float16", (int(self.frames.sum()), *part.shape[1:]))
+                parts[end - self.frames[i]: end] = part
             new.replace(path)
-        return np.memmap(path, "float16", "r").reshape(int(self.frames.sum()), 2, -1)
+        return np.load(path, mmap_mode="r")
+
+    def latents(self, path, encode):
+        """m_q and logs_q [sum F, 2, C] of all clips by encode(wav [T], spk_emb [D], band) -> (m_q, logs_q) [1, C, F]; see `kept`."""
+        def make(i):
+            wav = self.wav(i)[: self.frames[i] * audio.HOP]
+            m_q, logs_q = encode(wav, self.voice(np.random.default_rng(i), i, 0.0), self.band[i])
+            return np.stack([m_q[0].T, logs_q[0].T], 1)
+        return self.kept(path, make)
 
     def crops(self, rng, count, frames):
         """Random stretches: dict of wav [count, 1, frames * HOP], frames [count], spk_emb [count, D], band [count]."""

@@ -84,3 +84,18 @@ def feature_matching(fmap_r, fmap_g):
 def speaker_consistency(spk_emb_hat, spk_emb):
     """One minus the cosine of unit vectors [B, D]: speech should carry the voice that was asked for.  Source: [YOURTTS] eq. (1)."""
     return 1 - (spk_emb_hat.float() * spk_emb.float()).sum(1).mean()
+
+
+def frame_contrastive(code, code_hat, mask, temperature=1.0):
+    """Same frame of two views alike, all other frames of both unlike: codes [B, K, F], mask [B, 1, F].  Source: [FLOWVAE] eq. (2)-(3).
+
+    Differs: a mean over frames for the sum, and a temperature that divides the cosine (1 as published).
+    """
+    one, two = (F.normalize(c.float(), dim=1).transpose(1, 2) / temperature**0.5 for c in (code, code_hat))  # [B, F, K]
+    across, away = one @ two.transpose(1, 2), ~mask.bool() | torch.eye(one.shape[1], dtype=torch.bool, device=one.device)
+
+    def ctr(own, cross):  # log of eq. (3); `away`: the frame itself, and padding
+        others = torch.cat([own.masked_fill(away, -torch.inf), cross.masked_fill(away, -torch.inf)], 2).logsumexp(2)
+        return cross.diagonal(dim1=1, dim2=2) - others
+    both = torch.logaddexp(ctr(one @ one.transpose(1, 2), across), ctr(two @ two.transpose(1, 2), across.transpose(1, 2)))
+    return -masked_mean(both.unsqueeze(1), mask)

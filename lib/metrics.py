@@ -1,13 +1,10 @@
 """How good is it: figures for voices, words and waveforms.  The only door to pesq, pystoi, jiwer and transformers."""
 import math
 import warnings
-from pathlib import Path
 
 import numpy as np
 
 from lib import audio
-
-# ---------------------------------------------------------------- voices
 
 
 def eer(scores, labels):
@@ -61,9 +58,6 @@ def _unit(spk_emb):
     return spk_emb / length
 
 
-# ---------------------------------------------------------------- words
-
-
 def fold(text):
     """Bring text to what a listener can hear: lower case, no punctuation (apostrophes stay), single spaces."""
     text = text.lower().replace("’", "'").replace("‘", "'")
@@ -97,16 +91,10 @@ def _folded(texts, heard):
 
 
 def asr(model="openai/whisper-base", language="english"):
-    """A reader, read(wav [T] at 16 kHz) -> str, from a Whisper model by name on the hub or by folder; a folder that holds model.bin
-    is read by faster-whisper, which is quicker without a GPU.
+    """A reader, read(wav [T] at 16 kHz) -> str, from a Whisper model by name on the hub or by folder.
 
     Raises ValueError when transformers is not installed or the model cannot be had; both remedies are in the message.
     """
-    if (Path(model) / "model.bin").is_file():
-        from faster_whisper import WhisperModel
-        whisper = WhisperModel(str(model), device="cpu", compute_type="int8")
-        return lambda wav: "".join(part.text for part in whisper.transcribe(
-            np.asarray(wav, dtype="float32"), language=language[:2], beam_size=1, condition_on_previous_text=False)[0]).strip()
     try:
         from transformers import pipeline
     except ImportError as error:
@@ -123,9 +111,6 @@ def asr(model="openai/whisper-base", language="english"):
         options = {"language": language, "task": "transcribe"}
         return pipe(sound, generate_kwargs=options, return_timestamps=True)["text"].strip()
     return read
-
-
-# ---------------------------------------------------------------- spectra
 
 
 def mel_cepstra(mel, order=13):
@@ -174,9 +159,6 @@ def mcd(wav, ref_wav, order=13):
     cost = 10 * math.sqrt(2) / math.log(10) * np.sqrt(np.maximum(squares, 0))
     i, j = dtw(cost)
     return float(cost[i, j].mean())
-
-
-# ---------------------------------------------------------------- waveforms
 
 
 def si_sdr(est, ref):
@@ -261,14 +243,10 @@ def _ratio(signal, noise):
     return float(ratio) if ratio.ndim == 0 else ratio
 
 
-# ---------------------------------------------------------------- opinions
-
-
 def mos_ci(ratings, confidence=0.95):
     """Mean opinion score of ratings [n] with its confidence interval by Student's t: (mean, low, high).
 
-    Ratings are taken as independent: with several per listener, give each listener's mean.
-    Raises ValueError for fewer than two.
+    Ratings are taken as independent: with several per listener, give each listener's mean. Raises ValueError for fewer than two.
     """
     from scipy.stats import t
     ratings = np.asarray(ratings, dtype="float64")

@@ -1,8 +1,7 @@
 """What lessons and the app show: figures, players, tables, sliders.
 
-The only door to matplotlib, IPython, ipywidgets and umap.  Figures are plain objects without pyplot, so that two
-visitors of the app can be drawn at the same time; colours are those of Okabe and Ito, readable by colour-blind people,
-and never the only difference between two things.
+The only door to matplotlib, IPython and ipywidgets.  Figures are plain objects without pyplot, so that two visitors of the app can be drawn
+at the same time; colours are those of Okabe and Ito, readable by colour-blind people, and never the only difference between two things.
 """
 import base64
 import html
@@ -21,8 +20,6 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = "os^DvPX*"  # eight, so that with seven colours 56 voices look different
 LINES = ("-", "--", "-.", ":")
 PICTURE_BYTES = 36_000  # 48 kB as base64: notebooks/build.py drops payloads over 50 kB
-
-# ---------------------------------------------------------------- figures
 
 
 def figure(rows=1, cols=1, width=8.0, height=2.6, **grid):
@@ -97,8 +94,7 @@ def alignment(path, tokens=None, title=""):
         raise ValueError(f"path has shape {path.shape}, tokens {np.shape(tokens)}: give [N, F] and N tokens or none.")
     N, F = path.shape
     fig, axis = figure(height=max(2.4, min(6.0, 0.16 * N + 0.8)))
-    axis.imshow(path, origin="lower", aspect="auto", cmap="Greys", vmin=0, vmax=1, extent=(0, F, -0.5, N - 0.5),
-                interpolation="nearest")
+    axis.imshow(path, origin="lower", aspect="auto", cmap="Greys", vmin=0, vmax=1, extent=(0, F, -0.5, N - 0.5), interpolation="nearest")
     if tokens is not None and N <= 60:
         axis.set_yticks(range(N), tokens, fontsize=8)
     label(axis, f"frame F (one is {1000 * audio.HOP / audio.RATE:.0f} ms)", "token N", title)
@@ -123,15 +119,14 @@ def losses(log, names=None, title=""):
 
 
 def voices(points, who, title="", legend=24):
-    """Figure of points [n, 2] (see `embed_2d`), a look for each of who [n]; over `legend` voices get no legend."""
+    """Figure of points [n, 2] (see `lib.maps`), a look for each of who [n]; over `legend` voices get no legend."""
     points, who = np.asarray(points), np.asarray(who)
     if points.shape != (len(who), 2):
         raise ValueError(f"points {points.shape} and {len(who)} names: give [n, 2] and n names.")
     names = list(dict.fromkeys(who.tolist()))
     fig, axis = figure(width=6.5, height=4.5)
     for i, name in enumerate(names):
-        axis.scatter(*points[who == name].T, color=COLOURS[i % 7], marker=MARKERS[i % 8], s=28, alpha=0.8, linewidths=0,
-                     label=name)
+        axis.scatter(*points[who == name].T, color=COLOURS[i % 7], marker=MARKERS[i % 8], s=28, alpha=0.8, linewidths=0, label=name)
     if len(names) <= legend:
         fig.legend(fontsize=8, frameon=False, loc="outside right center")
     axis.set_xticks([])
@@ -148,33 +143,13 @@ def scores(values, labels, threshold=None, title=""):
     bins = np.linspace(values.min(), values.max(), 41)
     kinds = (~labels, COLOURS[1], "//", "two people"), (labels, COLOURS[0], "", "one person")
     for chosen, colour, hatch, name in kinds:
-        axis.hist(values[chosen], bins, density=True, color=colour, alpha=0.6, hatch=hatch, edgecolor="white",
-                  label=name)
+        axis.hist(values[chosen], bins, density=True, color=colour, alpha=0.6, hatch=hatch, edgecolor="white", label=name)
     if threshold is not None:
         axis.axvline(threshold, color="black", linestyle="--", label=f"threshold {threshold:.2f}")
     axis.legend(fontsize=8, frameon=False)
     label(axis, "cosine of two clips", "density", title)
     fig.set_label(f"{title or 'Scores'}: {labels.sum()} pairs of one person, {(~labels).sum()} of two.")
     return fig
-
-
-def embed_2d(emb, method="umap", seed=0):
-    """Flatten embeddings emb [n, D] to float32 [n, 2]; method "umap" (neighbours stay) or "pca" (instant, linear).
-
-    A seed repeats on one machine only: UMAP differs between CPUs, so ship points rather than seeds.  The first umap of
-    a process compiles for 8 to 20 s.  Raises ValueError for an unknown method or fewer than 4 embeddings.
-    """
-    emb = np.asarray(emb, dtype="float32")
-    if emb.ndim != 2 or len(emb) < 4 or method not in ("umap", "pca"):
-        raise ValueError(f"emb {emb.shape} by {method!r}: give at least 4 embeddings [n, D], and 'umap' or 'pca'.")
-    if method == "umap":
-        import umap
-        few = len(emb) < 10  # too few for the spectral start
-        return umap.UMAP(n_neighbors=min(15, len(emb) - 1), metric="cosine", random_state=seed, n_jobs=1,
-                         init="random" if few else "spectral").fit_transform(emb).astype("float32")
-    left, size, right = np.linalg.svd(emb - emb.mean(0), full_matrices=False)
-    sign = np.sign(right[np.arange(len(right)), np.abs(right).argmax(1)])  # else the picture may come out mirrored
-    return (left * size * sign)[:, :2].astype("float32")
 
 
 def picture(fig):
@@ -192,9 +167,6 @@ def picture(fig):
         if len(file.getvalue()) <= PICTURE_BYTES:
             break
     return mime, file.getvalue()
-
-
-# ---------------------------------------------------------------- players and tables
 
 
 class Shown:
@@ -240,9 +212,6 @@ def table(rows, caption=""):
                  f"{caption}\n\n{markdown}" if caption else markdown)
 
 
-# ---------------------------------------------------------------- notebooks
-
-
 def in_notebook():
     """Whether an IPython shell is there to show things; False in a script, in tests and in the app."""
     return "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None
@@ -279,8 +248,7 @@ def sliders(function, **controls):
             continue
         low, high, step, start = given
         kind = ipywidgets.IntSlider if all(isinstance(v, int) for v in given) else ipywidgets.FloatSlider
-        widgets[name] = kind(min=low, max=high, step=step, value=start, continuous_update=False,
-                             layout={"width": "60%"}, **look)
+        widgets[name] = kind(min=low, max=high, step=step, value=start, continuous_update=False, layout={"width": "60%"}, **look)
     ipywidgets.interact(function, **widgets)
 
 

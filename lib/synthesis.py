@@ -1,4 +1,5 @@
 """The public noun: Voices loads what the lessons trained, and speaks.  The app, the notebooks and users call only this."""
+import functools
 import threading
 import time
 from dataclasses import dataclass, field
@@ -7,7 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lib import audio, text, train
+from lib import audio, convert, separation, text, train
+from lib.filling import interpolate
+from lib.models.attractor import AttractorConfig, SpeakerAttractor, spoken
+from lib.models.flow_vae import FlowVAE, FlowVAEConfig
 from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
 from lib.models.vits import Vits, VitsConfig
 from lib.vocoder import fuse_weight_norm
@@ -33,20 +37,24 @@ class Speech:
 class Voices:
     """Embed voices and speak with them.
 
-        voices = Voices.load()
-        voices.speak("Hello there.", "someone.wav").save("hello.wav")
+        voices = Voices.load() voices.speak("Hello there.", "someone.wav").save("hello.wav")
     """
 
-    def __init__(self, encoder, tts, cards):
+    def __init__(self, encoder, tts, cards, attractor=None, flow_vae=None):
         self.encoder, self.tts, self.cards = encoder.eval(), fuse_weight_norm(tts.eval()), cards
+        self.attractor, self.flow_vae = attractor and attractor.eval(), flow_vae and flow_vae.eval()  # None: not trained yet
         self.lock = threading.Lock()  # torch's random state is shared by all threads: one voice draws at a time
 
     @classmethod
     def load(cls, root=CHECKPOINTS):
-        """Open the folders speaker_encoder/ and tts/ under `root`.  Raises ValueError when one is missing or broken."""
+        """Open speaker_encoder/ and tts/ under `root`, and attractor/ and flow_vae/ where they are.  Raises ValueError for a broken one."""
         encoder, one = train.load(Path(root) / "speaker_encoder", SpeakerEncoder, SpeakerEncoderConfig)
         tts, two = train.load(Path(root) / "tts", Vits, VitsConfig)
-        return cls(encoder, tts, {"speaker_encoder": one, "tts": two})
+        cards, more = {"speaker_encoder": one, "tts": two}, {}
+        kinds = {"attractor": (SpeakerAttractor, AttractorConfig), "flow_vae": (lambda c: FlowVAE(c, tts), FlowVAEConfig)}
+        for name in (name for name in kinds if (Path(root) / name).is_dir()):  # flow_vae borrows from tts what both need
+            more[name], cards[name] = train.load(Path(root) / name, *kinds[name])
+        return cls(encoder, tts, cards, **more)
 
     def embed(self, clip):
         """The voice of a clip (path, bytes or (rate, samples)): spk_emb, unit float32 [D].  Raises ValueError as audio.prepare does."""
@@ -89,10 +97,13 @@ class Voices:
                 progress(i / len(tokens), f"sentence {i + 1} of {len(tokens)}")
             pieces.append(self._sentence(ids, spk_emb, seed + 7919 * i, speed, noise_scale))
         wav = join(pieces)
-        took, card = time.time() - started, self.cards["tts"]
-        facts = {"seed": seed, "speed": speed, "noise_scale": noise_scale, "seconds": len(wav) / audio.RATE, "took": took,
-                 "real_time_factor": took / (len(wav) / audio.RATE), "checkpoint": card.get("name", "tts"), "budget": card["budget"]}
-        return Speech(audio.RATE, wav, facts)
+        settings = {"seed": seed, "speed": speed, "noise_scale": noise_scale}
+        return Speech(audio.RATE, wav, settings | self._facts("tts", wav, started))
+
+    def _facts(self, name, wav, started):
+        """What every result says of its making."""
+        took, seconds, card = time.time() - started, len(wav) / audio.RATE, self.cards[name]
+        return {"seconds": seconds, "took": took, "real_time_factor": took / seconds, "checkpoint": name, "budget": card["budget"]}
 
     def _sentence(self, ids, spk_emb, seed, speed, noise_scale):
         """wav [T] of one sentence's tokens; at LEVEL_DB, edges faded."""
@@ -100,6 +111,56 @@ class Voices:
             torch.manual_seed(int(seed) % 2**63)  # torch refuses larger ones
             wav, _ = self.tts.infer(torch.tensor([ids]), torch.tensor(spk_emb)[None], noise_scale=noise_scale, speed=speed)
         return fade(audio.normalise(wav[0, 0].float().numpy()))
+
+    def extract(self, mixture, speakers=None):
+        """Take a mixture of people (a clip; at most 30 s of it are used) apart: a list of Speech, the loudest person first.
+
+        speakers: 1 to 4, or None to count them.  facts of each: spk_emb [D] by the encoder, attractor [D'], share of the level, and
+        mask [F, N] on the mixture's level [F, N].  Raises ValueError as audio.prepare does, or where no separation network is installed.
+        """
+        if self.attractor is None:
+            raise ValueError(f"There is no separation network: run lesson 02 and copy its export to {CHECKPOINTS / 'attractor'}.")
+        started = time.time()
+        find = functools.partial(separation.people, same=self.attractor.config.same, speakers=speakers)
+        found, speeches = self.attractor.separate(torch.tensor(audio.prepare(mixture))[None, None], find), []
+        for wav, attractor, mask in zip(found.wavs, found.attractors, found.masks, strict=True):
+            wav = audio.normalise(wav)
+            with torch.inference_mode():
+                spk_emb = self.encoder.embed(torch.tensor(spoken(wav))[None, None]).numpy()
+            speeches.append(Speech(audio.RATE, wav, {
+                "spk_emb": spk_emb, "attractor": attractor, "share": float((mask * found.level).sum() / found.level.sum()),
+                "mask": mask, "level": found.level, "seconds": len(wav) / audio.RATE, "took": time.time() - started}))
+        return speeches
+
+    def convert(self, source, voice, strength=1.0, pitch=1.0, semitones=0.0, seed=0, noise_scale=None, progress=None, cancelled=None):
+        """Say what `source` (a clip of 1 to 60 s) says, at its pace, in `voice` (clip or embedding): Speech, as long as the source.
+
+        strength: share of the way from the voice of the source to `voice`, 0 to 1.  pitch: the same for the register; semitones (-12 to 12)
+        are added.  noise_scale: temperature, by default the one trained with.  progress(share, message) is told of every stretch of 8 s,
+        cancelled() asked before each; when it says so, InterruptedError is raised.
+        Raises ValueError for a bad clip, settings out of range, or where the weights of lesson 06 are missing.
+        """
+        started = time.time()
+        for name, value, low, high in (("strength", strength, 0, 1), ("pitch", pitch, 0, 1), ("semitones", semitones, -12, 12)):
+            if not low <= value <= high:
+                raise ValueError(f"{name} is {value}: choose {low} to {high}.")
+        if self.flow_vae is None:
+            raise ValueError("There are no weights for conversion: make the folder flow_vae with lesson 06, or restore it from git.")
+        wav = convert.source(source)
+        own, asked = (torch.tensor(emb)[None] for emb in (self.embed(source), self.voice(voice)))
+
+        def told(share):
+            if cancelled and cancelled():
+                raise InterruptedError("Stopped before the end, as asked.")
+            if progress:
+                progress(share, f"{share * len(wav) / audio.RATE:.0f} of {len(wav) / audio.RATE:.0f} s")
+        whole = torch.tensor(np.pad(wav, (0, -len(wav) % audio.HOP)))[None, None]
+        with self.lock, torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(seed) % 2**63)
+            said = self.flow_vae.convert(whole, interpolate(own, asked, strength), pitch, semitones, noise_scale, told=told)
+        said = fade(audio.normalise(said[0, 0].numpy()[: len(wav)]))
+        settings = {"seed": seed, "strength": strength, "pitch": pitch, "semitones": semitones}
+        return Speech(audio.RATE, said, settings | self._facts("flow_vae", said, started))
 
 
 def check_request(words, speed, noise_scale):

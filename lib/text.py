@@ -18,24 +18,22 @@ _FOLD = str.maketrans({**dict.fromkeys("‘’‛ʼ`´′", "'"), **dict.fromkey
                        **dict.fromkeys("™®©\u00ad\u200b\u200c\u200d\ufeff", ""),
                        "。": ". ", "、": ", ", "！": "! ", "？": "? ", "·": " ", "•": ", "})
 # A title keeps no period: espeak would hear the end of a sentence.  Matched in any case.
-_TITLES = {"mr": "mister", "mrs": "missus", "messrs": "messers", "dr": "doctor", "prof": "professor",
-           "capt": "captain", "lt": "lieutenant", "sgt": "sergeant", "rev": "reverend", "gov": "governor",
-           "jr": "junior", "sr": "senior", "maj": "major", "cmdr": "commander", "drs": "doctors", "vs": "versus"}
+_TITLES = {"mr": "mister", "mrs": "missus", "messrs": "messers", "dr": "doctor", "prof": "professor", "capt": "captain",
+           "lt": "lieutenant", "sgt": "sergeant", "rev": "reverend", "gov": "governor", "jr": "junior", "sr": "senior", "maj": "major",
+           "cmdr": "commander", "drs": "doctors", "vs": "versus"}
 # These are words of their own, so only with their period (and, before a name, a capital).
-_DOTTED = {"ms": "miz", "gen": "general", "col": "colonel", "hon": "honorable", "sen": "senator",
-           "rep": "representative", "mt": "mount", "ft": "fort", "inc": "incorporated", "ltd": "limited",
-           "corp": "corporation", "ave": "avenue", "blvd": "boulevard", "rd": "road", "approx": "approximately",
-           "dept": "department", "est": "established", "vol": "volume", "fig": "figure", "figs": "figures",
-           "ch": "chapter", "pp": "pages", "jan": "january", "feb": "february", "apr": "april", "aug": "august",
-           "sept": "september", "oct": "october", "nov": "november", "dec": "december", "cf": "compare",
-           "esq": "esquire", "bros": "brothers"}
-_UNITS = {"kg": "kilogram", "g": "gram", "mg": "milligram", "lb": "pound", "lbs": "pound", "oz": "ounce",
-          "km": "kilometer", "m": "meter", "cm": "centimeter", "mm": "millimeter", "ft": "foot", "mi": "mile",
-          "yd": "yard", "mph": "mile per hour", "km/h": "kilometer per hour", "kmh": "kilometer per hour",
-          "m/s": "meter per second", "l": "liter", "ml": "milliliter", "hz": "hertz", "khz": "kilohertz",
-          "mhz": "megahertz", "ghz": "gigahertz", "kb": "kilobyte", "mb": "megabyte", "gb": "gigabyte",
-          "tb": "terabyte", "kw": "kilowatt", "db": "decibel", "°c": "degree celsius", "°f": "degree fahrenheit",
-          "°": "degree", "ms": "millisecond", "sec": "second", "min": "minute", "hrs": "hour", "hr": "hour"}
+_DOTTED = {"ms": "miz", "gen": "general", "col": "colonel", "hon": "honorable", "sen": "senator", "rep": "representative", "mt": "mount",
+           "ft": "fort", "inc": "incorporated", "ltd": "limited", "corp": "corporation", "ave": "avenue", "blvd": "boulevard",
+           "rd": "road", "approx": "approximately", "dept": "department", "est": "established", "vol": "volume", "fig": "figure",
+           "figs": "figures", "ch": "chapter", "pp": "pages", "jan": "january", "feb": "february", "apr": "april", "aug": "august",
+           "sept": "september", "oct": "october", "nov": "november", "dec": "december", "cf": "compare", "esq": "esquire",
+           "bros": "brothers"}
+_UNITS = {"kg": "kilogram", "g": "gram", "mg": "milligram", "lb": "pound", "lbs": "pound", "oz": "ounce", "km": "kilometer", "m": "meter",
+          "cm": "centimeter", "mm": "millimeter", "ft": "foot", "mi": "mile", "yd": "yard", "mph": "mile per hour",
+          "km/h": "kilometer per hour", "kmh": "kilometer per hour", "m/s": "meter per second", "l": "liter", "ml": "milliliter",
+          "hz": "hertz", "khz": "kilohertz", "mhz": "megahertz", "ghz": "gigahertz", "kb": "kilobyte", "mb": "megabyte", "gb": "gigabyte",
+          "tb": "terabyte", "kw": "kilowatt", "db": "decibel", "°c": "degree celsius", "°f": "degree fahrenheit", "°": "degree",
+          "ms": "millisecond", "sec": "second", "min": "minute", "hrs": "hour", "hr": "hour"}
 _MONEY = {"$": ("dollar", "dollars", "cent", "cents"), "£": ("pound", "pounds", "penny", "pence"),
           "€": ("euro", "euros", "cent", "cents"), "¥": ("yen", "yen", "sen", "sen"),
           "₩": ("won", "won", "jeon", "jeon"), "₹": ("rupee", "rupees", "paisa", "paise"),
@@ -74,7 +72,8 @@ def _english(text):
     text = "".join(c for c in text if c.isascii() or c == "°" or unicodedata.name(c, "").startswith("LATIN")
                    or not (c.isalpha() or unicodedata.category(c) == "So"))
     text = _abbreviations(text)
-    text = _quantities(text)
+    for pattern, words in _QUANTITIES:
+        text = pattern.sub(words, text)
     text = re.sub(r"(?<=[A-Za-z]{2})\.(?=[a-z]{2,}\b)", " dot ", text)  # example.com
     for sign, word in _SIGNS.items():
         text = text.replace(sign, word)
@@ -91,8 +90,7 @@ def _abbreviations(text):
     text = re.sub(r"\bSt\.(?=\s*$|\s*[,;:])", "street", text, flags=re.I)
     text = re.sub(r"\b(?:[Nn]o\.|No)\s?(?=\d)|#(?=\d)", "number ", text)
     text = re.sub(r"\bPh\.?\s?D\b\.?", "P-H-D", text)
-    text = re.sub(rf"\b({'|'.join(_TITLES)})\b\.?(?!')",
-                  lambda m: _keep_case(m[0], _TITLES[m[1].lower()]), text, flags=re.I)
+    text = re.sub(rf"\b({'|'.join(_TITLES)})\b\.?(?!')", lambda m: _keep_case(m[0], _TITLES[m[1].lower()]), text, flags=re.I)
     text = re.sub(rf"(?<!\d)(?<!\d\s)\b({'|'.join(_DOTTED)})\.(?=\s*[\w,;:]|$)",
                   lambda m: _keep_case(m[0], _DOTTED[m[1].lower()]), text, flags=re.I)
     text = re.sub(r"\betc\b\.?(\s*$|\s+(?=[A-Z]))?", lambda m: "et cetera" + (m[1] is not None) * ". ", text)
@@ -133,12 +131,6 @@ def _say(number, to="cardinal"):
         whole, decimals = number.split(".")  # keep the noughts that a float would lose
         return num2words(int(whole or 0)).replace(",", "") + " point " + " ".join(num2words(int(c)) for c in decimals)
     return num2words(int(number), to=to).replace(",", "")
-
-
-def _quantities(text):
-    for pattern, words in _QUANTITIES:
-        text = pattern.sub(words, text)
-    return text
 
 
 def _money(m):

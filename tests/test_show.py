@@ -97,37 +97,11 @@ def test_nothing_heavy_is_imported_before_it_is_needed():
     (lambda: show.alignment(np.eye(3), ["a"]), "N tokens"),
     (lambda: show.losses([]), "empty"),
     (lambda: show.voices(np.zeros((3, 2)), ["a"]), "1 names"),
-    (lambda: show.embed_2d(np.zeros((3, 8))), "at least 4"),
-    (lambda: show.embed_2d(np.zeros((9, 8)), "tsne"), "'umap' or 'pca'"),
     (lambda: show.table([]), "at least one"),
     (lambda: show.table([{"a": 1}, {"b": 1}]), "same keys")])
 def test_mistakes_are_named(call, said):
     with pytest.raises(ValueError, match=said):
         call()
-
-
-def clusters():
-    """Six voices of twelve clips in 32 dimensions, and who speaks."""
-    rng, who = np.random.default_rng(0), np.repeat(np.arange(6), 12)
-    return rng.standard_normal((6, 32))[who] + 0.15 * rng.standard_normal((72, 32)), who
-
-
-def test_pca_keeps_the_most_spread_and_is_never_mirrored():
-    emb, _ = clusters()
-    points = show.embed_2d(emb, "pca")
-    spread = np.linalg.svd(emb - emb.mean(0), compute_uv=False)[:2]
-    np.testing.assert_allclose(np.linalg.norm(points, axis=0), spread, rtol=1e-5)
-    np.testing.assert_allclose(show.embed_2d(emb[::-1], "pca")[::-1], points, atol=1e-4)
-
-
-def test_umap_keeps_neighbours():
-    from sklearn.manifold import trustworthiness
-    emb, who = clusters()
-    points = show.embed_2d(emb, "umap", seed=1)
-    assert points.shape == (72, 2) and trustworthiness(emb, points, n_neighbors=5) > 0.9
-    nearest = np.linalg.norm(points[:, None] - points, axis=2)
-    np.fill_diagonal(nearest, np.inf)
-    assert (who[nearest.argmin(1)] == who).mean() > 0.95
 
 
 def test_a_player_holds_the_sound_and_its_label(wav):

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from lib import audio
-from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
+from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig, mask
 
 TINY = SpeakerEncoderConfig(channels=(4, 4, 8, 8), blocks=(1, 1, 1, 1), D=12)
 
@@ -91,3 +91,18 @@ def test_a_few_steps_tell_two_voices_apart():
         optim.step()
         seen.append(loss.item())
     assert sum(seen[-3:]) < 0.3 * sum(seen[:3])
+
+
+def test_masks_hide_one_band_and_one_stretch_and_only_in_training():
+    """Catches a mask that stays on when voices are compared, and one that hides everything or nothing."""
+    torch.manual_seed(0)
+    mel = torch.randn(64, 80, 100)
+    hidden = mask(mel) != mel
+    share = hidden.float().mean((1, 2))
+    assert share.max() < 0.4 and share.mean() > 0.05
+    for one in hidden:
+        assert (one.all(1).sum() <= 14) and (one.all(0).sum() <= 20)
+        rest = one[~one.all(1)][:, ~one.all(0)]
+        assert not rest.any()
+    net, wav = SpeakerEncoder(), torch.randn(2, 1, 16000)
+    assert torch.equal(net.eval()(wav), net(wav))

@@ -34,6 +34,16 @@ class ResBlock(nn.Module):
         return F.relu(self.bn2(self.conv2(h)) + self.short(x))
 
 
+def mask(mel, bands=14, frames=20):
+    """Hide a random band and a random stretch of each mel [B, M, F] behind its mean.  Source: [SPECAUGMENT] sec. 2."""
+    def inside(size, most):
+        start, width = torch.rand(2, len(mel), 1, device=mel.device) * torch.tensor([[[size]], [[most]]], device=mel.device)
+        at = torch.arange(size, device=mel.device)
+        return (at >= start.floor()) & (at < start.floor() + width.floor())
+    hidden = inside(mel.shape[1], bands)[:, :, None] | inside(mel.shape[2], frames)[:, None]
+    return torch.where(hidden, mel.mean((1, 2), keepdim=True), mel)
+
+
 class SpeakerEncoder(nn.Module):
     """wav [B, 1, T] -> spk_emb [B, D] on the unit sphere.
 
@@ -57,7 +67,8 @@ class SpeakerEncoder(nn.Module):
 
     def forward(self, wav):
         """Unit embeddings spk_emb [B, D] of wav [B, 1, T], T of at least 1024 samples (16 kHz)."""
-        return self.embed_mel(audio.mel(wav))
+        mel = audio.mel(wav)
+        return self.embed_mel(mask(mel) if self.training else mel)
 
     def embed_mel(self, mel):
         """Unit embeddings spk_emb [B, D] of log-mels mel [B, M, F]."""

@@ -76,8 +76,7 @@ class DurationPredictor(nn.Module):
 class StochasticDurationPredictor(nn.Module):
     """The distribution of rhythm: a flow over (log duration, one free channel).  Source: [VITS] sec. 2.2.3 and app. B.
 
-    Differs: durations are dequantised by uniform noise instead of a second, variational flow:
-    less code; the two were not compared.
+    Differs: durations are dequantised by uniform noise instead of a second, variational flow: less code; the two were not compared.
     """
 
     def __init__(self, c, couplings=4):

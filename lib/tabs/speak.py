@@ -27,10 +27,10 @@ def examples():
     return paths
 
 
-def report(reference):
-    """What is wrong with a reference, and what to do about it, in Markdown; nothing for no reference."""
+def report(reference, taken=None):
+    """What is wrong with a reference, and what to do about it, in Markdown; without one, which voice was sent here."""
     if not reference:
-        return ""
+        return f"**Voice taken along:** {taken['name']}. A clip chosen here goes before it." if taken else ""
     found = audio.check(reference)
     if found.fatal:
         return f"**This clip cannot be used.** {found.problems[0]}"
@@ -39,11 +39,11 @@ def report(reference):
     return f"**This clip is fine:** {found.used_seconds:.1f} s of clear sound."
 
 
-def require(reference, consent, seed):
+def require(voice, consent, seed):
     """Raise ValueError, naming the remedy, for what only the tab knows to refuse."""
     if consent is not True:
         raise ValueError("The consent box is not ticked: borrow a voice only when you may, then tick the box.")
-    if not reference:
+    if not voice:
         raise ValueError("There is no voice to borrow: choose an example, upload a clip or record one.")
     if not isinstance(seed, int) or not 0 <= seed < SEEDS:
         raise ValueError(f"Seed {seed} is out of range: choose a whole number from 0 to {SEEDS - 1:,}.")
@@ -83,16 +83,16 @@ def callbacks(voices, folder):
     stops = {}
 
     def speak(text, reference, consent, seed, speed, expressiveness,
-              request: gr.Request, progress=gr.Progress()):  # noqa: B008  gradio reads the default
+              request: gr.Request, progress=gr.Progress(), taken=None):  # noqa: B008  gradio reads the default
         asked, visitor = time.monotonic(), request.session_hash
         try:
-            require(reference, consent, seed)
+            require(reference or taken, consent, seed)
             synthesis.check_request(text, speed, expressiveness)
             progress(0, desc="listening to the reference")
-            clip = audio.load(reference)
-            notes = audio.check(clip).problems
+            clip = audio.load(reference) if reference else None
+            notes = audio.check(clip).problems if reference else [f"none: {taken['name']}, taken along"]
             begun = time.monotonic()
-            spk_emb = voices.embed(clip)
+            spk_emb = voices.embed(clip) if reference else voices.voice(taken["spk_emb"])
             speech = voices.speak(text, spk_emb, seed, speed, expressiveness,
                                   progress=lambda share, words: progress(share, desc=words),
                                   cancelled=lambda: stops.get(visitor, 0) > asked)
@@ -109,8 +109,10 @@ def callbacks(voices, folder):
 
 
 def build(voices):
-    """Lay out the tab inside a gr.Blocks and connect it to `voices`."""
+    """Lay out the tab inside a gr.Blocks and connect it to `voices`; returns the gr.State where other tabs put a voice to
+    speak with: a dict of its name, spk_emb (list of D numbers) and anything that makes it differ from the one before."""
     paths = examples()
+    taken = gr.State(time_to_live=3600)
     colours = gr.WaveformOptions(waveform_color="#737373", waveform_progress_color=show.COLOURS[0])
     gr.Markdown("Borrow a voice: pick one below, or bring five seconds of speech, and hear your sentence said in it.")
     with gr.Row():
@@ -120,7 +122,8 @@ def build(voices):
             choice = gr.Radio(list(paths), value=FIRST, label="Example voices",
                               info="Virtual voices: nobody stands behind them.")
             reference = gr.Audio(paths[FIRST], label="Voice to borrow (5 to 10 s)", sources=["upload", "microphone"],
-                                 type="filepath", buttons=[], waveform_options=colours, elem_id="reference")
+                                 type="filepath", buttons=[], waveform_options=colours, elem_id="reference",
+                                 elem_classes="reference")
             checked = gr.Markdown(report(paths[FIRST]), elem_id="check")
             with gr.Accordion("Seed, speed, expressiveness", open=False):
                 seed = gr.Number(0, label="Seed", info="The same seed gives the same sound.", precision=0,
@@ -140,9 +143,11 @@ def build(voices):
             line = gr.Markdown(elem_id="facts")
     speak, stop = callbacks(voices, result.GRADIO_CACHE)
     own = dict(api_visibility="private", show_progress="hidden", concurrency_limit=None)
-    run = go.click(speak, [text, reference, consent, seed, speed, expressiveness], [result, picture, line],
+    run = go.click(speak, [text, reference, consent, seed, speed, expressiveness, taken], [result, picture, line],
                    api_name="speak", concurrency_limit=2, scroll_to_output=True)
     halt.click(stop, cancels=[run], **own)
     choice.input(paths.get, choice, reference, **own)
-    reference.change(report, reference, checked, **own)
+    reference.change(report, [reference, taken], checked, **own)
+    taken.change(lambda voice: (None, None, report(None, voice)), taken, [choice, reference, checked], **own)
     gr.on([reference.upload, reference.stop_recording, reference.clear], None, None, choice, js="() => null", **own)
+    return taken

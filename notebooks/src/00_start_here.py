@@ -47,7 +47,7 @@ if importlib.util.find_spec("lib") is None:  # Colab: nothing is here yet
 import numpy as np
 import torch
 
-from lib import align, audio, corpus, metrics, show, text
+from lib import align, audio, corpus, maps, metrics, show, text
 
 rows = corpus.rows()
 same_words = [row for row in rows if row["text"] == rows[0]["text"]]
@@ -459,7 +459,7 @@ i, j = np.triu_indices(len(who), 1)
 same = np.array(who)[i] == np.array(who)[j]
 print(f"EER {100 * rate_of_errors:.1f} % over {len(i)} pairs of {len(who)} clips by {len(set(who))} voices")
 show.display(show.scores(cosines[i, j], same, threshold, "The plain mean of the mel frames"))
-show.display(show.voices(show.embed_2d(spk_emb, "pca"), who, "A first map of voices"))
+show.display(show.voices(maps.embed_2d(spk_emb, "pca"), who, "A first map of voices"))
 
 # %% [markdown]
 # ### Exercise 4

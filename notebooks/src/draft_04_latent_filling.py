@@ -183,7 +183,7 @@ print("left on the encoder:", any(p.grad is not None for p in encoder.parameters
 # thrown in `draw`, by the generator that is handed in, so that step 17 is the same step whenever it is made.
 
 # %%
-WEIGHTS = {"kl": 50.0, "duration": 1.0, "rhythm": 1.0, "scl": 5.0, "lfcl": 5.0, "mel": 45.0, "kl_standard": 5.0, "adv": 5.0, "fm": 40.0, "critic": 1.0}
+WEIGHTS = {"kl": 50.0, "duration": 1.0, "rhythm": 1.0, "scl": 9.0, "lfcl": 9.0, "mel": 45.0, "kl_standard": 5.0, "adv": 5.0, "fm": 40.0, "critic": 1.0}
 
 
 def prior_losses(out):
@@ -467,14 +467,15 @@ vits, critic = copy.deepcopy(base), Discriminator()
 critic.load_state_dict(train.read(CHECKPOINTS / "discriminator"))
 clips.order = np.array([i for i in clips.order if clips.rows[i].get("accent") in (None, "", "native")])  # as in lesson 03
 STEPS, LONG, CROPS = budget.pick(quick=4, full=3000), budget.pick(quick=500, full=3000), budget.pick(quick=4, full=16)
-lf = filling.FillingConfig()
+lf = filling.FillingConfig(tau=0.15)
 
 
 def either(rng):
-    """Crops of everybody, or whole sentences; the coin of latent filling is thrown for sentences."""
-    if rng.random() < 0.5:
+    """With chance tau a filling step; else short crops of everybody, or whole sentences."""
+    coin = rng.random()
+    if coin > 0.6:
         return clips.crops(rng, CROPS, 64) | {"fill": False}
-    return clips.batch(rng, LONG) | {"fill": rng.random() < 2 * lf.tau}
+    return clips.batch(rng, LONG) | {"fill": coin < lf.tau}
 
 
 optims = {"vits": torch.optim.AdamW(vits.parameters(), 2e-4, (0.8, 0.99)), "critic": torch.optim.AdamW(critic.parameters(), 2e-4, (0.8, 0.99))}

@@ -1,0 +1,120 @@
+"""Flow-VAE VC: the same words in another voice.  forward and convert read one below the other."""
+import copy
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from lib import audio, convert
+from lib.nn import ConvNeXtStack, Transformer, sequence_mask, slices
+
+
+@dataclass(frozen=True)
+class FlowVAEConfig:
+    """Sizes.  D, C, G: those of the lender; code: channels of the content code; tones: bumps on the axis of pitch; temperature: of z_p."""
+    D: int = 128
+    C: int = 96
+    G: int = 128
+    hidden: int = 192
+    residual_layers: int = 4
+    code: int = 64
+    tones: int = 24
+    layers: int = 3
+    segment: int = 32
+    temperature: float = 0.333
+
+
+def standardise(x, mask):
+    """Give every channel of x [B, c, F] mean 0 and variance 1 over its frames in mask [B, 1, F].  Source: [ADAIN] eq. (1)."""
+    share = mask / mask.sum(2, keepdim=True).clamp_min(1)
+    x = x - (x * share).sum(2, keepdim=True)
+    return x * torch.rsqrt((x**2 * share).sum(2, keepdim=True) + 1e-3) * mask
+
+
+class ContentEncoder(nn.Module):
+    """What is said: mel [B, M, F] -> code [B, K, F]; then, at a pitch, by a voice -> m_p, logs_p [B, C, F].  Source: [FLOWVAE] sec. 2.1.2.
+
+    Differs: mels, each band standardised over time, which takes a voice's average spectrum away; ConvNeXt for the residual blocks; K
+    channels, as the cosine of one is a sign; pitch goes beside the code, and can be chosen; the voice helps the prior, as flows only shift.
+    """
+
+    def __init__(self, c):
+        super().__init__()
+        self.inputs, self.body = nn.Conv1d(audio.N_MELS, c.hidden, 5, padding=2), ConvNeXtStack(c.hidden, c.residual_layers)
+        self.code = nn.Conv1d(c.hidden, c.code, 1, bias=False)
+        self.register_buffer("tones", torch.linspace(math.log2(convert.LOW / 1.2), math.log2(convert.HIGH * 1.2), c.tones), False)
+        self.join, self.voice = nn.Conv1d(c.code + c.tones, c.hidden, 3, padding=1), nn.Conv1d(c.G, c.hidden, 1)
+        self.prior, self.out = Transformer(c.hidden, c.layers, expand=2), nn.Conv1d(c.hidden, 2 * c.C, 1)
+
+    def forward(self, mel, mask):
+        """Content code of a mel that was standardised."""
+        return self.code(self.body(self.inputs(mel) * mask, mask)) * mask
+
+    def distribution(self, code, f0, mask, g):
+        """Prior of the code at the pitch f0 [B, F] in Hz, 0 where unvoiced, in the voice g."""
+        near = (torch.log2(f0.clamp_min(1.0))[:, None] - self.tones[None, :, None]) / (self.tones[1] - self.tones[0])
+        pitch = torch.exp(-0.5 * near**2) * (f0 > 0)[:, None]
+        h = self.prior((self.join(torch.cat([code, pitch.to(code.dtype)], 1)) + self.voice(g)) * mask, mask)
+        m_p, logs_p = (self.out(h) * mask).float().chunk(2, dim=1)
+        return m_p, logs_p.clamp(-6, 3)
+
+
+class FlowVAE(nn.Module):
+    """Conditional VAE between content and latents.  Source: [FLOWVAE].  shared: a Vits, which lends posterior, decoder, conditioning and,
+    to start from, its flow; it sits in a list, where torch does not look: it is neither trained nor saved here."""
+
+    def __init__(self, config, shared):
+        super().__init__()
+        self.config, self.shared = config, [shared.requires_grad_(False)]
+        self.content, self.flow = ContentEncoder(config), copy.deepcopy(shared.flow).requires_grad_(True)
+        self.register = nn.Sequential(nn.Linear(config.D, 64), nn.GELU(), nn.Linear(64, 1))
+
+    def forward(self, batch, parts=()):
+        """Dict of both codes, m_p, logs_p, z_p, logs_q, mask, register_hat for a batch of spk_emb [B, D], frames [B], mel and its perturbed
+        mel_hat [B, M, F], f0 [B, F], its register [B], and spec or the cached m_q, logs_q [B, C, F].  By the prior, as in conversion,
+        "decoder" adds a slice wav_hat [B, 1, segment * HOP] from start [B], "others" more, in the next clip's voice: wav_other, asked.
+        """
+        lent, frames = self.shared[0], batch["frames"]
+        mask = sequence_mask(frames, batch["mel"].shape[2])
+        g = lent.conditioning(batch["spk_emb"], "verification", batch.get("band"))
+        m_q, logs_q = (batch["m_q"].float(), batch["logs_q"].float()) if "m_q" in batch else lent.posterior(batch["spec"], mask, g)
+        z_p = self.flow((m_q + torch.randn_like(m_q) * torch.exp(logs_q)) * mask, mask, g)
+        code, code_hat = (self.content(standardise(batch[name].float(), mask), mask) for name in ("mel", "mel_hat"))
+        m_p, logs_p = self.content.distribution(code_hat, batch["f0"], mask, g)
+        out = {"code": code, "code_hat": code_hat, "m_p": m_p, "logs_p": logs_p, "z_p": z_p, "logs_q": logs_q, "mask": mask,
+               "register_hat": 7.3 + self.register(batch["spk_emb"])[:, 0]}
+        if "decoder" in parts:
+            out["wav_hat"], out["start"] = self.decoded(m_p, logs_p, mask, g, frames, self.config.segment)
+        if "others" in parts:
+            f0 = batch["f0"] * 2 ** (out["register_hat"].detach().roll(1, 0) - batch["register"])[:, None]
+            out["asked"], g = batch["spk_emb"].roll(1, 0), lent.conditioning(batch["spk_emb"].roll(1, 0))
+            out["wav_other"], _ = self.decoded(*self.content.distribution(code_hat, f0, mask, g), mask, g, frames, 3 * self.config.segment)
+        return out
+
+    def decoded(self, m_p, logs_p, mask, g, frames, size):
+        """(wav_hat [B, 1, size * HOP], start [B]): a random slice of what the prior says in the voice g."""
+        z_p = (m_p + torch.randn_like(m_p) * torch.exp(logs_p) * self.config.temperature) * mask
+        size = min(size, z_p.shape[2])
+        start = (torch.rand(len(z_p), device=z_p.device) * (frames - size + 1).clamp_min(1)).long()
+        return self.shared[0].decoder(slices(self.flow(z_p, mask, g, reverse=True), start, size), g), start
+
+    @torch.inference_mode()
+    def convert(self, wav, spk_emb, pitch=1.0, semitones=0.0, noise_scale=None, chunk=convert.CHUNK, told=None):
+        """Say wav [1, 1, T] in the voice spk_emb [1, D]: [1, 1, T // HOP * HOP], in stretches of `chunk` frames; told(share) before each.
+
+        pitch: share of the way, in octaves, from the source's register to the voice's, plus semitones.  noise_scale: else the config's.
+        """
+        g, scale = self.shared[0].conditioning(spk_emb), self.config.temperature if noise_scale is None else noise_scale
+        f0, mel = convert.pitch(wav[0, 0].cpu().numpy()), audio.mel(wav)
+        move = pitch * (7.3 + float(self.register(spk_emb)) - convert.register(f0)) + semitones / 12
+        f0, mel = torch.tensor(f0, device=wav.device)[None] * 2**move, standardise(mel, torch.ones_like(mel[:, :1]))
+        noise = torch.randn(1, self.config.C, mel.shape[2], device=wav.device) * scale
+
+        def run(start, end):
+            _ = told and told(start / mel.shape[2])
+            mask = torch.ones(1, 1, end - start, device=wav.device)
+            m_p, logs_p = self.content.distribution(self.content(mel[:, :, start:end], mask), f0[:, start:end], mask, g)
+            z = self.flow(m_p + noise[:, :, start:end] * torch.exp(logs_p), mask, g, reverse=True)
+            return self.shared[0].decoder(z, g)[0, 0].float().cpu().numpy()
+        return torch.tensor(convert.chunked(run, mel.shape[2], chunk))[None, None]

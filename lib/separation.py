@@ -1,0 +1,107 @@
+"""Separation: losses, with the pairwise one apart from the permutation, and the search for people by clustering."""
+import itertools
+
+import torch
+import torch.nn.functional as F
+
+MOST, SHARE = 4, 0.05  # people in one mixture; each of them has at least this share of its level
+
+
+def negative_si_sdr(est_sources, sources, most=30.0):
+    """Minus SI-SDR in dB of est_sources against sources, [..., T] each (they broadcast) -> [...].  Source: [SISDR] eq. (3).
+
+    Differs: beyond about `most` dB nothing is gained, so that an easy mixture does not outshout a hard one.
+    A silent source gives 0 and no gradient: there is nothing to find.
+    """
+    est, ref = (x.float() - x.float().mean(-1, keepdim=True) for x in (est_sources, sources))
+    energy = ref.square().sum(-1)
+    target = ((est * ref).sum(-1) / energy.clamp_min(1e-8)).unsqueeze(-1) * ref
+    heard, error = target.square().sum(-1), (est - target).square().sum(-1)
+    ratio = (heard + 1e-10) / (error + 10 ** (-most / 10) * heard + 1e-10)
+    return torch.where(energy > 1e-8, -10 * torch.log10(ratio), torch.zeros_like(ratio))
+
+
+def pairwise(est_sources, sources):
+    """Minus SI-SDR of every estimate [B, S, T] against every source [B, S, T]: [B, S (estimate), S (source)]."""
+    return negative_si_sdr(est_sources.unsqueeze(2), sources.unsqueeze(1))
+
+
+def pit(losses):
+    """The cheapest permutation of pairwise losses [B, S, S]: (its mean loss [B], order [B, S]: which estimate is source s).
+
+    Source: [PITLOSS].  All S! are tried, which is right for S up to 4 or so.
+    """
+    S = losses.shape[1]
+    orders = torch.tensor(list(itertools.permutations(range(S))), device=losses.device)  # [S!, S]
+    each = losses[:, orders, torch.arange(S, device=losses.device)].mean(2)  # [B, S!]
+    least, which = each.min(1)
+    return least, orders[which]
+
+
+def reorder(est_sources, order):
+    """Put est_sources [B, S, ...] into the order [B, S] of the sources, as `pit` gives it."""
+    return est_sources[torch.arange(len(order), device=order.device)[:, None], order]
+
+
+def reconstruction(est_sources, sources):
+    """Mean of minus SI-SDR of est_sources against sources [B, S, T] in the order given: attractors know whose they are."""
+    return negative_si_sdr(est_sources, sources).mean()
+
+
+def circle(attractors, who, margin=0.25, scale=32.0):
+    """Contrastive circle loss of unit attractors [n, D] of people who [n]: one person's together, others' apart.
+
+    Source: [CIRCLE] eq. (6), on attractors as in [SATTS] eq. (3).  Each attractor is compared with all others; one without a partner
+    only pushes.  Differs: divided by `scale`, so that its size does not depend on it.
+    """
+    cosine = attractors.float() @ attractors.float().T
+    same = who[:, None] == who[None]
+    own, other = same & ~torch.eye(len(who), dtype=torch.bool, device=who.device), ~same
+    near = -scale * (1 + margin - cosine).clamp_min(0).detach() * (cosine - (1 - margin))
+    far = scale * (cosine + margin).clamp_min(0).detach() * (cosine - margin)
+    lowest = torch.finfo(cosine.dtype).min
+    pulls, pushes = (torch.where(keep, x, lowest).logsumexp(1) for keep, x in ((own, near), (other, far)))
+    pulls = torch.where(own.any(1), pulls, torch.zeros_like(pulls))
+    each = F.softplus(pulls + torch.where(other.any(1), pushes, torch.zeros_like(pushes)))
+    return each.mean() / scale
+
+
+def compactness(cosine, weight):
+    """Mean of one minus cosine [B, S, ...] of bins and the attractor of their person; weight [B, S, ...] sums to one per mixture.
+
+    Source: [SATTS] eq. (3); its exact form is in neither paper that we have, this is the plainest one that fits the words.
+    """
+    return ((1 - cosine.float()) * weight.float()).flatten(1).sum(1).mean()
+
+
+def spherical_kmeans(points, weight, K, starts=4, steps=20, seed=0):
+    """Directions [K, D] of clusters of unit points [P, D] with weight [P], and which is nearest to each point [P].  Source: [SKMEANS].
+
+    The best of `starts` seeded k-means++ starts, all computed at once.  Differs: louder bins weigh more, as in [SATTS] eq. (2).
+    """
+    rng = torch.Generator().manual_seed(seed)
+    centres = points[torch.multinomial(weight, starts, replacement=True, generator=rng)][:, None]  # [starts, 1, D]
+    for _ in range(K - 1):
+        far = weight * (1 - (centres @ points.T).amax(1)).clamp_min(1e-9)
+        centres = torch.cat([centres, points[torch.multinomial(far, 1, generator=rng)]], 1)
+    for _ in range(steps):
+        pulled = (F.one_hot((centres @ points.T).argmax(1), K).transpose(1, 2) * weight) @ points  # [starts, K, D]
+        centres = torch.where(pulled.norm(dim=2, keepdim=True) > 1e-8, F.normalize(pulled, dim=2), centres)  # an empty one stays
+    cosine, nearest = (centres @ points.T).max(1)
+    best = (cosine * weight).sum(1).argmax()
+    return centres[best], nearest[best]
+
+
+def people(points, weight, same, speakers=None):
+    """Directions [K, D] of `speakers` people, or of as many as unit points [P, D] with weight [P] show.
+
+    Those are the largest K <= 4 of which no two are nearer than the cosine `same` and none holds under 5 % of the weight: one
+    person cut in two gives two near ones.  `same` is tuned on training speakers.  Raises ValueError unless speakers is 1 to 4 or None.
+    """
+    if speakers is not None and speakers not in range(1, MOST + 1):
+        raise ValueError(f"{speakers!r} speakers: choose 1 to {MOST}, or None to let the network count.")
+    for K in (speakers,) if speakers else range(MOST, 0, -1):
+        found, nearest = spherical_kmeans(points, weight, K)
+        held = (weight[:, None] * F.one_hot(nearest, K)).sum(0) / weight.sum()
+        if K == 1 or speakers or ((found @ found.T - 2 * torch.eye(K)).max() < same and held.min() >= SHARE):
+            return found

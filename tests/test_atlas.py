@@ -1,0 +1,252 @@
+"""The tab Atlas as a visitor and a script meet it: the real server, small untrained weights, a small atlas.  Imports umap."""
+import concurrent.futures
+import json
+import re
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import pytest
+from conftest import free_port
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+from lib import audio, maps, train
+from lib.tabs import atlas as tab
+
+WORDS = "The ferry leaves at noon."
+CARD = dict(data="none", licence="CC0", budget="none", figures={"points": 60})
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_voices, wav, tmp_path_factory):
+    """A small atlas of the tiny encoder, as lesson 10 writes it: 60 points, a clip of its own length each."""
+    folder, rng = tmp_path_factory.mktemp("atlas"), np.random.default_rng(0)
+    emb = rng.standard_normal((60, 16)) + tiny_voices.embed((audio.RATE, wav)) * 3
+    emb /= np.linalg.norm(emb, axis=1, keepdims=True)
+    points, clips = [], []
+    for i in range(60):
+        kind = maps.KINDS[i // 15]
+        points.append(dict(name=f"dot {i:02d}", kind=kind, about="<b>a test</b>", parents=(0, 1) if kind == "interpolated" else ()))
+        audio.save(folder / "clip.mp3", audio.RATE, wav[: audio.RATE + 300 * i])
+        clips.append((folder / "clip.mp3").read_bytes())
+    made = maps.Atlas.make(points, emb, clips, tiny_voices.encoder)
+    train.save(folder, made, made.config, CARD, half=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def running(tiny_voices, folder, desk, tmp_path_factory):
+    """(url, gr.Blocks) of the app around that atlas; `desk` has compiled umap before, so that nobody waits for it."""
+    import app
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
+        demo = app.build(tiny_voices, folder)
+        _, url, _ = app.serve(demo, prevent_thread_lock=True, server_port=free_port(), quiet=True)
+        yield url, demo
+        demo.close()
+
+
+@pytest.fixture(scope="module")
+def desk(tiny_voices, folder, tmp_path_factory):
+    """What the server's callbacks belong to, with UMAP ready."""
+    made, _ = maps.Atlas.load(folder)
+    made.warm().join()
+    return tab.Desk(tiny_voices, made, tmp_path_factory.mktemp("desk"))
+
+
+@pytest.fixture
+def guest(running, tmp_path):
+    """A gradio_client of its own."""
+    return Client(running[0], verbose=False, download_files=tmp_path)
+
+
+def file_of(answer):
+    """What the voice file among an answer's parts holds."""
+    found = [part.get("value") if isinstance(part, dict) else part for part in answer]
+    return json.loads(Path(next(part for part in found if str(part).endswith(".json"))).read_text())
+
+
+def sound_of(answer):
+    return audio.load(next(part for part in answer if str(part).endswith(".wav")))
+
+
+def facts_of(answer):
+    return next(part for part in answer if "Nearest voices" in str(part))
+
+
+def test_three_functions_are_public(guest):
+    """place, mix and speak_at_point, beside /speak; no function of the tab goes by another name."""
+    api = guest.view_api(return_format="dict")["named_endpoints"]
+    assert {"/speak", "/place", "/mix", "/speak_at_point"} <= set(api)
+    assert not {"/pick", "/hold", "/load", "/send", "/turn"} & set(api)
+    names = {door: [p["parameter_name"] for p in api[door]["parameters"]] for door in api}
+    assert names["/place"] == ["clip", "consent", "two", "method"] and names["/speak_at_point"] == ["words", "point", "method"]
+    assert names["/mix"] == ["one", "two", "share", "noise", "draw", "words", "method"]
+
+
+def test_a_point_speaks_as_the_library_does(guest, desk, tiny_voices):
+    answer = guest.predict(WORDS, "dot 07", "PCA", api_name="/speak_at_point")
+    expected = tiny_voices.speak(WORDS, desk.emb[7]).wav
+    np.testing.assert_allclose(sound_of(answer)[1], expected, atol=2e-4)
+    near = np.argsort(-(desk.emb[:30] @ desk.emb[7]))[1:6]
+    said = re.search(r"true cosine: (.*)", facts_of(answer))[1].split(", ")
+    assert said == [f"dot {i:02d} {desk.emb[i] @ desk.emb[7]:.2f}" for i in near]
+    assert "tiny-tts" in facts_of(answer)
+
+
+def test_a_clip_is_placed_by_its_voice(guest, clip, tiny_voices, desk):
+    """The neighbours are those of the clip's embedding, the voice file holds that embedding and no audio, and it speaks."""
+    answer = guest.predict(handle_file(str(clip)), True, "dot 01", "PCA", api_name="/place")
+    voice, spk_emb = file_of(answer), tiny_voices.embed(str(clip))
+    np.testing.assert_allclose(voice["spk_emb"], spk_emb, atol=1e-5)
+    assert set(voice) == {"what", "name", "encoder", "spk_emb"} and voice["encoder"] == maps.fingerprint(tiny_voices.encoder)
+    assert f"dot {np.argmax(desk.emb[:30] @ spk_emb):02d} " in facts_of(answer)
+    spoken = guest.predict(WORDS, "my voice", "PCA", api_name="/speak_at_point")
+    np.testing.assert_allclose(sound_of(spoken)[1], tiny_voices.speak(WORDS, spk_emb).wav, atol=2e-4)
+
+
+def test_a_mixture_is_latent_filling_by_hand(guest, desk, tiny_voices):
+    """Share 0 and 1 are the ends, noise leaves them, and the path is drawn from one to the other."""
+    def mix(share, noise=0.0, draw=1):
+        return guest.predict("dot 03", "dot 44", share, noise, draw, WORDS, "PCA", api_name="/mix")
+    start, middle, far = mix(0.0), mix(0.5), mix(0.5, 1.0)
+    np.testing.assert_allclose(file_of(start)["spk_emb"], desk.emb[3], atol=1e-5)
+    between = desk.emb[3] + desk.emb[44]
+    np.testing.assert_allclose(file_of(middle)["spk_emb"], between / np.linalg.norm(between), atol=1e-5)
+    assert np.dot(file_of(middle)["spk_emb"], file_of(far)["spk_emb"]) < 0.95
+    assert file_of(far)["spk_emb"] == file_of(mix(0.5, 1.0))["spk_emb"] != file_of(mix(0.5, 1.0, 2))["spk_emb"]
+    np.testing.assert_allclose(sound_of(middle)[1], tiny_voices.speak(WORDS, between).wav, atol=2e-4)
+    drawn = next(part for part in middle if "line path" in str(part))
+    path = np.array([pair.split(",") for pair in re.search(r'line path" points="([^"]+)"', str(drawn))[1].split()], float)
+    np.testing.assert_allclose(path[[0, -1]], desk.scale(desk.xy["PCA"][[3, 44]], "PCA"), atol=0.06)
+
+
+@pytest.mark.parametrize("door, given, said", [
+    ("/mix", ("dot 01", "dot 02", 1.5, 0.0, 1, WORDS, "PCA"), "(?i)maximum|out of range"),
+    ("/mix", ("dot 01", "dot 02", 0.5, 9.0, 1, WORDS, "PCA"), "(?i)maximum|out of range"),
+    ("/mix", ("dot 01", "my voice", 0.5, 0.0, 1, WORDS, "PCA"), "no my voice yet"),
+    ("/mix", ("dot 01", "dot 99", 0.5, 0.0, 1, WORDS, "PCA"), "dot 99"),
+    ("/mix", ("dot 01", "dot 02", 0.5, 0.0, 1, " ", "PCA"), "no text"),
+    ("/speak_at_point", (WORDS, "the mixture", "PCA"), "no the mixture yet"),
+    ("/speak_at_point", ("a " * 501, "dot 01", "PCA"), "1,000"),
+    ("/place", (None, True, "dot 01", "PCA"), "no voice to borrow"),
+])
+def test_bad_requests_are_refused(guest, door, given, said):
+    with pytest.raises(AppError, match=said):
+        guest.predict(*given, api_name=door)
+
+
+@pytest.mark.parametrize("consent", [False, None, "yes"])
+def test_no_consent_no_place(guest, clip, consent):
+    with pytest.raises(AppError, match="consent"):
+        guest.predict(handle_file(str(clip)), consent, "dot 01", "PCA", api_name="/place")
+
+
+def bad_files(good):
+    """{fault: (bytes, what the message must say)} of voice files."""
+    def changed(**more):
+        return json.dumps(good | more).encode()
+    D = len(good["spk_emb"])
+    return {"empty": (b"", "no voice file"), "not JSON": (b"\x89PNG\r\n" * 9, "no voice file"), "a list": (b"[1, 2]", "no voice file"),
+            "no embedding": (json.dumps({"encoder": good["encoder"]}).encode(), "no voice file"),
+            "words": (changed(spk_emb=["a"] * D), "no voice file"), "ragged": (changed(spk_emb=[[1.0], [1.0, 2.0]]), "no voice file"),
+            "deep": (b"[" * 50_000, "no voice file"), "another encoder": (changed(encoder="0" * 16), "another encoder"),
+            "short": (changed(spk_emb=good["spk_emb"][:-1]), "finite numbers"), "zero": (changed(spk_emb=[0.0] * D), "length 1"),
+            "long": (changed(spk_emb=[2 * v for v in good["spk_emb"]]), "length 1"),
+            "NaN": (changed(spk_emb=[float("nan")] * D), "finite"), "infinite": (changed(spk_emb=[1e999] * D), "finite"),
+            "nested": (changed(spk_emb=[good["spk_emb"]]), "finite numbers"), "huge": (changed(more="x" * 200_000), "less than 100 kB")}
+
+
+def test_a_voice_file_comes_back_and_a_bad_one_is_refused(desk, tmp_path):
+    *_, button = desk.scene("dot 05", "dot 01", "dot 02", "PCA", None)
+    good = json.loads(Path(button.value["path"] if isinstance(button.value, dict) else button.value).read_text())
+    path = tmp_path / "voice.json"
+    path.write_text(json.dumps(good))
+    own, name, *_ = desk.load(str(path), True, "dot 02", "PCA", None)
+    assert name == tab.LOADED
+    np.testing.assert_allclose(own[name], desk.emb[5], atol=1e-5)
+    with pytest.raises(gr.Error, match="consent"):
+        desk.load(str(path), False, "dot 02", "PCA", None)
+    for fault, (data, said) in bad_files(good).items():
+        path.write_bytes(data)
+        with pytest.raises(gr.Error) as caught:
+            desk.load(str(path), True, "dot 02", "PCA", None)
+        assert re.search(said, str(caught.value)), (fault, str(caught.value))
+
+
+def event(index):
+    return gr.EventData(None, {"index": index})
+
+
+def test_a_click_gives_the_clip_of_that_point(desk, folder):
+    """The clip is shipped, not spoken on the spot; the last two dots become the ends A and B."""
+    name, one, two, sound, overlay, facts, _ = desk.pick("dot 01", "dot 02", "PCA", None, event(33))
+    assert (name, one, two) == ("dot 33", "dot 02", "dot 33")
+    assert Path(sound).read_bytes() == desk.atlas.clip(33)
+    assert abs(len(audio.load(sound)[1]) - (audio.RATE + 300 * 33)) < 0.15 * audio.RATE
+    assert "made of dot 00 and dot 01" in facts and overlay.count("<polyline") == 3
+    for wrong in (-1, 60, None, "3", 1.5):
+        with pytest.raises(gr.Error, match="no dot"):
+            desk.pick("dot 01", "dot 02", "PCA", None, event(wrong))
+    with pytest.raises(gr.Error, match="no dot"):
+        desk.pick("dot 01", "dot 02", "PCA", None, gr.EventData(None, None))
+
+
+def test_the_map_says_who_is_where_and_trusts_no_label(desk):
+    """Every point is drawn once inside the picture, and what is written in an atlas is no HTML."""
+    for method in ("UMAP", "PCA"):
+        svg = desk.base(method)
+        xy = np.array(re.findall(r'x="([\d.]+)" y="([\d.]+)"', svg), float)
+        assert len(xy) == svg.count("<title>") == 60 and (xy > 0).all() and (xy < [tab.WIDTH, tab.HEIGHT]).all()
+        assert "<b>" not in svg and "&lt;b&gt;a test" in svg
+        assert len({re.search(rf'id="look-{i}" d="([^"]+)" fill="([^"]+)"', svg).groups() for i in range(4)}) == 4
+
+
+def test_umap_places_what_is_brought(desk, clip):
+    """A shipped voice brought from outside lands on its own dot's neighbourhood, and the answer takes under a second."""
+    own = {tab.MINE: desk.emb[20].tolist()}
+    away = np.linalg.norm(desk.xy["UMAP"] - desk.where(tab.MINE, "UMAP", own), axis=1)
+    assert 20 in np.argsort(away)[:5]
+    overlay, facts, _ = desk.scene(tab.MINE, "dot 01", "dot 02", "UMAP", own)
+    assert "my voice" in overlay and "Not on this map" not in facts
+
+
+def test_before_umap_is_warm_the_neighbours_are_right(tiny_voices, folder, tmp_path):
+    cold = tab.Desk(tiny_voices, maps.Atlas.load(folder)[0], tmp_path)
+    overlay, facts, _ = cold.scene(tab.MINE, "dot 01", "dot 02", "UMAP", {tab.MINE: cold.emb[20].tolist()})
+    assert "Not on this map yet" in facts and "dot 20 1.00" in facts and "my voice" not in overlay
+
+
+def test_a_voice_is_sent_to_speak(desk):
+    voice, tabs = desk.send("dot 09", None)
+    np.testing.assert_allclose(voice["spk_emb"], desk.emb[9])
+    assert voice["name"] == "dot 09" and tabs.selected == "speak"
+    with pytest.raises(gr.Error, match="no voice in hand"):
+        desk.send(None, None)
+
+
+def test_two_visitors_at_once(running, tmp_path, wav):
+    """Each hears and takes along the own voice, never the other's."""
+    audio.save(tmp_path / "0.wav", audio.RATE, wav)
+    audio.save(tmp_path / "1.wav", audio.RATE, audio.resample(wav, audio.RATE, 20000))
+
+    def visit(number):
+        guest = Client(running[0], verbose=False, download_files=tmp_path)
+        placed = guest.predict(handle_file(str(tmp_path / f"{number % 2}.wav")), True, "dot 01", "PCA", api_name="/place")
+        spoken = guest.predict(WORDS, "my voice", "PCA", api_name="/speak_at_point")
+        return tuple(file_of(placed)["spk_emb"]), sound_of(spoken)[1].tobytes()
+    alone = [visit(number) for number in range(2)]
+    assert alone[0] != alone[1]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(visit, range(4))) == alone * 2
+    stranger = Client(running[0], verbose=False, download_files=tmp_path)
+    with pytest.raises(AppError, match="no my voice yet"):
+        stranger.predict(WORDS, "my voice", "PCA", api_name="/speak_at_point")
+
+
+def test_a_map_of_another_encoder_is_not_shown(tiny_voices, tmp_path, folder):
+    """Its dots would mean other voices: the tab says so and how to build it anew."""
+    assert "another encoder" in tab.opened(tiny_voices, tab.ATLAS)[1]
+    assert "no map" in tab.opened(tiny_voices, tmp_path)[1]
+    assert tab.opened(tiny_voices, folder)[1] == ""

@@ -1,0 +1,154 @@
+"""The tab Extract on the real server, with a tiny untrained separation network beside the tiny voices of conftest.py."""
+import copy
+import re
+
+import gradio as gr
+import numpy as np
+import pytest
+import torch
+from conftest import free_port
+from gradio_client import Client, handle_file
+
+from lib import audio
+from lib.models.attractor import AttractorConfig, SpeakerAttractor
+from lib.tabs import extract as tab
+
+TINY = AttractorConfig(window=256, hop=128, D=6, channels=12, hidden=16, width=8, repeats=1, blocks=3, same=0.9)
+
+
+@pytest.fixture(scope="module")
+def voices(tiny_voices):
+    """The tiny voices with a separation network; those of the other tests stay without one."""
+    torch.manual_seed(0)
+    voices = copy.copy(tiny_voices)
+    voices.attractor = SpeakerAttractor(TINY).eval()
+    voices.cards = tiny_voices.cards | {"attractor": {"name": "tiny-attractor", "budget": "none", "figures": {"si_sdri_2": 0.1}}}
+    return voices
+
+
+@pytest.fixture(scope="module")
+def mixture():
+    """Path of the first bundled mixture."""
+    return next(iter(tab.examples().values()))
+
+
+@pytest.fixture(scope="module")
+def url(voices, tmp_path_factory):
+    import app
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
+        with gr.Blocks(analytics_enabled=False) as demo, gr.Tabs() as tabs, gr.Tab("Extract"):
+            tab.build(voices, tabs, gr.State())
+        _, url, _ = app.serve(demo, prevent_thread_lock=True, server_port=free_port(), quiet=True)
+        yield url
+        demo.close()
+
+
+@pytest.fixture
+def ask(url, tmp_path):
+    """ask(mixture, second, people, consent): what /extract answers."""
+    client = Client(url, verbose=False, download_files=tmp_path)
+
+    def ask(mixture, second=None, people="2", consent=True):
+        clips = [clip and handle_file(str(clip)) for clip in (mixture, second)]
+        return client.predict(*clips, people, consent, api_name="/extract")
+    return ask
+
+
+def test_library_takes_a_mixture_apart(voices, mixture):
+    """Catches facts that are missing, a voice vector of the wrong kind, people who do not add up."""
+    found = voices.extract(mixture, 3)
+    wav = audio.prepare(mixture)
+    assert len(found) == 3 and sum(speech.facts["share"] for speech in found) == pytest.approx(1, abs=1e-3)
+    for speech in found:
+        assert speech.rate == audio.RATE and len(speech.wav) == len(wav) and np.isfinite(speech.wav).all()
+        assert speech.facts["spk_emb"].shape == (16,) and np.linalg.norm(speech.facts["spk_emb"]) == pytest.approx(1, abs=1e-4)
+        assert speech.facts["attractor"].shape == (6,) and speech.facts["mask"].shape == speech.facts["level"].shape
+    np.testing.assert_allclose(sum(speech.facts["mask"] for speech in found), 1, atol=1e-5)
+    assert 1 <= len(voices.extract(mixture)) <= 4
+    assert len(voices.speak("Hello there.", found[0].facts["spk_emb"]).wav) > 1000
+
+
+def test_without_the_network_there_is_a_remedy(tiny_voices, mixture):
+    """Voices must load and speak without it; only extract refuses."""
+    with pytest.raises(ValueError, match="lesson 02"):
+        tiny_voices.extract(mixture)
+
+
+def test_the_tab_gives_what_the_library_gives(ask, voices, mixture):
+    """Pictures, players, facts and vectors: those of Voices.extract, players beyond the people found stay empty."""
+    image, *players, facts, numbers, choice = ask(mixture, people="2")
+    found = voices.extract(mixture, 2)
+    assert len(players) == 4 and len(numbers) == 2
+    for sound, speech, vectors in zip(players, found, numbers):
+        path = sound["value"] if isinstance(sound, dict) else sound
+        np.testing.assert_allclose(audio.load(path["path"] if isinstance(path, dict) else path)[1], np.clip(speech.wav, -1, 1), atol=2e-3)
+        np.testing.assert_allclose(vectors["spk_emb"], speech.facts["spk_emb"], atol=1e-4)
+        np.testing.assert_allclose(vectors["attractor"], speech.facts["attractor"], atol=1e-4)
+    for wanted in (r"2 voices\*\* asked for", r"Voice 1 \(orange\)\*\* \d+ %", "tiny-attractor: 0.1 dB", r"Real-time factor\*\* \d\.\d+"):
+        assert re.search(wanted, facts), (wanted, facts)
+
+
+def test_two_clips_are_mixed(ask, wav, tmp_path):
+    """The app's own mixture: the second clip is heard, and a shorter one is padded."""
+    audio.save(tmp_path / "a.wav", audio.RATE, wav)
+    audio.save(tmp_path / "b.wav", audio.RATE, wav[: len(wav) // 2][::-1].copy())
+    rate, both = tab.mixed([str(tmp_path / "a.wav"), str(tmp_path / "b.wav")])
+    assert rate == audio.RATE and len(both) == len(audio.prepare((rate, wav)))
+    assert len(ask(tmp_path / "a.wav", tmp_path / "b.wav")[-2]) == 2
+
+
+@pytest.mark.parametrize(("kind", "said"), [("nothing", "no mixture"), ("silence", "silent"), ("half a second", "at least 1 s"),
+                                            ("no consent", "consent box")])
+def test_what_cannot_work_gets_a_message(ask, wav, tmp_path, kind, said):
+    """The server refuses, whatever the page allows."""
+    sound = {"silence": np.zeros(48_000, "float32"), "half a second": wav[4000:12_000]}.get(kind, wav)
+    audio.save(tmp_path / "a.wav", audio.RATE, sound)
+    with pytest.raises(Exception, match=said):
+        ask(None if kind == "nothing" else tmp_path / "a.wav", consent=kind != "no consent")
+
+
+@pytest.mark.parametrize("kind", ["one person", "noise", "music", "60 s"])
+def test_odd_recordings_get_a_sensible_answer(ask, wav, tmp_path, kind):
+    """No error and no nan: something to hear, and a note where there is reason for one."""
+    t = np.arange(4 * audio.RATE) / audio.RATE
+    chords = sum(np.sin(2 * np.pi * 220 * k * t) * (np.floor(2 * t) % 3 + 1) for k in (1, 1.25, 1.5, 2))
+    noise = 0.1 * np.random.default_rng(0).standard_normal(len(t))
+    sound = {"noise": noise, "music": 0.03 * chords, "60 s": np.resize(wav, 60 * audio.RATE)}
+    audio.save(tmp_path / "a.wav", audio.RATE, sound.get(kind, wav).astype("float32"))
+    facts, numbers = ask(tmp_path / "a.wav", people="Tell me")[-3:-1]
+    assert 1 <= len(numbers) <= 4 and all(np.isfinite(v["spk_emb"]).all() for v in numbers)
+    assert {"noise": "Noisy", "60 s": "clean 30 s are used"}.get(kind, "found") in facts
+
+
+def test_alike_voices_are_pointed_out(voices, mixture):
+    """One person cut in two should not look like a discovery."""
+    found = voices.extract(mixture, 2)
+    found[1].facts["attractor"] = found[0].facts["attractor"]
+    assert "perhaps fewer people" in tab.facts(voices, found, False, ())
+    alone = voices.extract(mixture, 1)
+    assert "**1 voice** found" in tab.facts(voices, alone, True, ())
+
+
+def test_only_chosen_voices_speak(voices, mixture, tmp_path):
+    """Speak and send take a vector from the page: consent, choice and vector are checked again."""
+    _, speak, take = tab.callbacks(voices, tmp_path)
+    numbers = [{"spk_emb": voices.extract(mixture, 1)[0].facts["spk_emb"].tolist()}]
+    path, said = speak("Hello there.", numbers, tab.LABELS[0], True)
+    assert len(audio.load(path)[1]) > 1000 and "s of speech" in said
+    voice, _ = take(numbers, tab.LABELS[0], True)
+    assert voice["spk_emb"] == pytest.approx(numbers[0]["spk_emb"], abs=1e-5) and voice["name"].startswith("Voice 1")
+    for bad in ((numbers, tab.LABELS[0], False), (numbers, tab.LABELS[1], True), (None, tab.LABELS[0], True), (numbers, None, True)):
+        with pytest.raises(gr.Error, match="no voice yet"):
+            take(*bad)
+    with pytest.raises(gr.Error, match="16 finite numbers"):
+        speak("Hello there.", [{"spk_emb": [0.0] * 16}], tab.LABELS[0], True)
+
+
+def test_examples_are_mixtures_of_what_they_say():
+    """Three files of some seconds, each at a level that does not clip."""
+    paths = tab.examples()
+    assert list(paths) == list(tab.EXAMPLES)
+    for path in paths.values():
+        rate, samples = audio.load(path)
+        assert rate == audio.RATE and 2 * rate < len(samples) < 30 * rate and 0.02 < np.abs(samples).max() < 1

@@ -1,0 +1,184 @@
+"""The conversion model: what it borrows, what it learns, and that neither padding nor an equaliser moves its content."""
+import numpy as np
+import pytest
+import torch
+
+from lib import audio, convert, losses, text, train
+from lib.models.flow_vae import FlowVAE, FlowVAEConfig, standardise
+from lib.models.vits import Vits, VitsConfig
+
+SMALL = dict(D=16, C=8, G=8, hidden=16, residual_layers=1, code=8, tones=6, layers=1, segment=16)
+
+
+def tiny(seed=0, **more):
+    """(conversion model, the VITS that lends its parts), small, untrained, with a flow that does something."""
+    torch.manual_seed(seed)
+    tts = Vits(VitsConfig(len(text.SYMBOLS), (("verification", 16),), C=8, G=8, hidden=16, text_layers=1, posterior_layers=1,
+                          flow_channels=8, flow_layers=1, couplings=2, rhythm_channels=8, decoder_channels=16, decoder_layers=1))
+    [torch.nn.init.normal_(one.shift.weight, std=0.3) for one in tts.flow.couplings]
+    return FlowVAE(FlowVAEConfig(**SMALL | more), tts).eval(), tts.eval()
+
+
+def batch(frames=(40, 25), seed=0, F=None):
+    """Random views of len(frames) clips, padded with rubbish that masks must hide."""
+    rng, B, F = torch.Generator().manual_seed(seed), len(frames), F or max(frames)
+    draw = dict(generator=rng)
+    return {"frames": torch.tensor(frames), "mel": torch.randn(B, 80, F, **draw), "mel_hat": torch.randn(B, 80, F, **draw),
+            "f0": 100 + 200 * torch.rand(B, F, **draw), "m_q": torch.randn(B, 8, F, **draw), "logs_q": torch.randn(B, 8, F, **draw) - 2,
+            "spk_emb": torch.nn.functional.normalize(torch.randn(B, 16, **draw), dim=1), "band": torch.zeros(B),
+            "register": torch.full((B,), 7.5)}
+
+
+def naive_contrastive(code, code_hat, temperature):
+    """Eq. (2) and (3) of the paper for one clip, code [K, F], word for word; the mean over frames."""
+    def d(a, b):
+        return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b))) / temperature
+
+    def ctr(t, one, two):
+        others = [one[:, n] for n in range(one.shape[1]) if n != t] + [two[:, n] for n in range(two.shape[1]) if n != t]
+        return np.exp(d(one[:, t], two[:, t])) / sum(np.exp(d(one[:, t], other)) for other in others)
+    frames = range(code.shape[1])
+    return float(np.mean([-np.log(ctr(t, code, code_hat) + ctr(t, code_hat, code)) for t in frames]))
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.1])
+def test_contrastive_loss_equals_its_twin(temperature):
+    """Catches a direction left out, a frame among its own negatives, and padding among anybody's."""
+    rng = np.random.default_rng(0)
+    code, code_hat = rng.standard_normal((2, 2, 6, 9)).astype("float32")
+    frames = (9, 7)
+    expected = sum(n * naive_contrastive(a[:, :n], b[:, :n], temperature) for n, a, b in zip(frames, code, code_hat)) / sum(frames)
+    mask = (torch.arange(9)[None, None] < torch.tensor(frames)[:, None, None]).float()
+    found = losses.frame_contrastive(torch.tensor(code), torch.tensor(code_hat), mask, temperature)
+    assert float(found) == pytest.approx(expected, abs=1e-4)
+
+
+def test_contrastive_loss_wants_the_same_frame_alike_and_others_apart():
+    """Catches a loss of the wrong sign, and one that a constant code satisfies."""
+    mask, code = torch.ones(1, 1, 20), torch.randn(1, 32, 20, generator=torch.Generator().manual_seed(1))
+    same, shuffled, constant = (float(losses.frame_contrastive(code_, other, mask, 0.1)) for code_, other in (
+        (code, code), (code, code.roll(3, 2)), (torch.ones_like(code), torch.ones_like(code))))
+    assert same < constant < shuffled
+
+
+def test_what_is_lent_is_neither_saved_nor_trained_nor_copied():
+    """Catches weights saved twice, which would cost the bundle 25 MB and let the two drift apart."""
+    vc, tts = tiny()
+    assert {name.split(".")[0] for name in vc.state_dict()} == {"content", "flow", "register"}
+    assert vc.shared[0] is tts and not any(p.requires_grad for p in tts.parameters())
+    assert all(p.requires_grad for p in vc.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(vc.flow.state_dict().values(), tts.flow.state_dict().values()))
+    assert vc.flow.couplings[0].shift.weight is not tts.flow.couplings[0].shift.weight
+    full = FlowVAE(FlowVAEConfig(), Vits(VitsConfig(len(text.SYMBOLS))))
+    assert 2 * sum(p.numel() for p in full.parameters()) < 10e6
+
+
+def test_a_saved_model_comes_back_beside_the_same_tts(tmp_path):
+    """Catches a checkpoint that says something else after loading."""
+    vc, tts = tiny()
+    train.save(tmp_path, vc, vc.config, dict(data="none", licence="CC0", budget="none", figures={}), half=False)
+    back, _ = train.load(tmp_path, lambda config: FlowVAE(config, tts), FlowVAEConfig)
+    wav, spk_emb = 0.1 * torch.randn(1, 1, 40 * audio.HOP), torch.eye(16)[:1]
+    assert torch.equal(vc.convert(wav, spk_emb, noise_scale=0.0), back.convert(wav, spk_emb, noise_scale=0.0))
+
+
+def test_every_part_learns_and_nothing_lent_does():
+    """Catches a loss that reaches no weight: a prior cut off from the code, a flow left frozen."""
+    vc, tts = tiny()
+    out = vc.train()(batch(), ("decoder", "others"))
+    assert out["wav_other"].shape == (2, 1, 40 * audio.HOP) and torch.equal(out["asked"], batch()["spk_emb"].roll(1, 0))
+    assert out["wav_hat"].shape == (2, 1, 16 * audio.HOP) and out["code"].shape == (2, 8, 40) == out["m_p"].shape
+    loss = losses.kl(out["z_p"], out["logs_q"], out["m_p"], out["logs_p"], out["mask"])
+    loss = loss + out["wav_hat"].abs().mean() + out["wav_other"].abs().mean()
+    loss = loss + losses.frame_contrastive(out["code"], out["code_hat"], out["mask"]) + out["register_hat"].square().mean()
+    loss.backward()
+    silent = [name for name, p in vc.named_parameters() if p.grad is None or not p.grad.abs().sum()]
+    assert not silent, silent
+    assert all(p.grad is None for p in tts.parameters())
+
+
+def test_a_few_steps_lower_the_losses():
+    """Catches a model that runs and does not learn."""
+    vc, tts = tiny()
+
+    def step(nets, one):
+        out = nets["vc"](one)
+        yield "vc", {"kl": losses.kl(out["z_p"], out["logs_q"], out["m_p"], out["logs_p"], out["mask"]),
+                     "contrastive": losses.frame_contrastive(out["code"], out["code_hat"], out["mask"], 0.1)}
+    same = batch()
+    same["mel_hat"] = same["mel"] + 0.1 * same["mel_hat"]
+    result = train.fit(step, {"vc": vc, "tts": tts}, {"vc": torch.optim.Adam(vc.parameters(), 1e-2)}, lambda rng: same, 30,
+                       weights={"kl": 1.0, "contrastive": 1.0}, log_every=5)
+    first, last = result["log"][0], result["log"][-1]
+    assert last["kl"] < first["kl"] and last["contrastive"] < first["contrastive"]
+
+
+def test_the_flow_goes_there_and_back():
+    """Catches a reverse that is no inverse, the usual fault after a change of the flow."""
+    vc, tts = tiny()
+    z, mask, g = torch.randn(2, 8, 30), torch.ones(2, 1, 30), tts.conditioning(batch()["spk_emb"])
+    z_p = vc.flow(z, mask, g)
+    assert not torch.allclose(z_p, z, atol=0.05)
+    assert torch.allclose(vc.flow(z_p, mask, g, reverse=True), z, atol=1e-4)
+
+
+def test_padding_changes_nothing():
+    """Catches statistics, convolutions or attention that look at padding."""
+    vc, _ = tiny()
+    short = batch((25,))
+    wide = {name: value if value.ndim < 2 or name == "spk_emb" else torch.nn.functional.pad(value, (0, 17), value=3.0)
+            for name, value in short.items()}
+    with torch.inference_mode():
+        one, two = vc(short), vc(wide)
+    for name in ("code", "code_hat", "m_p", "logs_p"):
+        assert torch.allclose(one[name], two[name][:, :, :25], atol=1e-4), name
+        assert not two[name][:, :, 25:].any() or name == "logs_p"
+
+
+def test_an_equaliser_does_not_move_the_content():
+    """What the first layer is for: a gain for each band, constant in time, is taken away whole."""
+    vc, _ = tiny()
+    mel, mask = torch.randn(1, 80, 50), torch.ones(1, 1, 50)
+    louder = mel + torch.linspace(-3, 3, 80)[None, :, None]
+    assert torch.allclose(standardise(mel, mask), standardise(louder, mask), atol=1e-4)
+    assert torch.allclose(vc.content(standardise(mel, mask), mask), vc.content(standardise(louder, mask), mask), atol=1e-3)
+    half = (torch.arange(50)[None, None] < 30).float()
+    inside = standardise(mel, half)[:, :, :30]
+    assert torch.allclose(inside.mean(2), torch.zeros(1, 80), atol=1e-4) and (inside.var(2, unbiased=False) - 1).abs().max() < 0.05
+
+
+def test_pitch_is_asked_for_not_guessed():
+    """Catches an f0 that is ignored: an octave and silence must be heard in the prior."""
+    vc, _ = tiny()
+    code, mask, f0, g = torch.randn(1, 8, 30), torch.ones(1, 1, 30), torch.full((1, 30), 120.0), torch.zeros(1, 8, 1)
+    means = [vc.content.distribution(code, hz, mask, g)[0] for hz in (f0, 2 * f0, 0 * f0)]
+    assert all((a - b).abs().max() > 1e-3 for a, b in ((means[0], means[1]), (means[0], means[2]), (means[1], means[2])))
+
+
+def test_a_long_source_goes_in_stretches_and_sounds_the_same_inside():
+    """Catches memory that grows with the source, and seams: what the model sees at once is bounded, what comes out is not cut."""
+    vc, _ = tiny()
+    t = torch.arange(200 * audio.HOP) / audio.RATE
+    wav = (0.1 * torch.sin(2 * np.pi * 150 * t) * (1 + torch.sin(2 * np.pi * 3 * t)))[None, None]
+    spk_emb, seen = torch.eye(16)[:1], []
+    handle = vc.content.prior.register_forward_hook(lambda module, given, out: seen.append(given[0].shape[2]))
+    pieces = [convert.chunked(lambda a, b: np.ones((b - a) * audio.HOP), 200, 96, 32)]
+    whole, parts = (vc.convert(wav, spk_emb, noise_scale=0.0, chunk=chunk)[0, 0] for chunk in (400, 96))
+    handle.remove()
+    assert np.allclose(pieces[0], 1, atol=1e-5)
+    assert len(whole) == len(parts) == 200 * audio.HOP and seen[0] == 200 and len(seen) > 2 and max(seen[1:]) <= 96
+    apart = (whole - parts)[20 * audio.HOP: 180 * audio.HOP].square().mean().sqrt() / whole.square().mean().sqrt()
+    assert apart < 0.3, apart
+
+
+def test_register_and_semitones_move_the_pitch_that_is_asked_for():
+    """Catches a pitch control with the wrong sign or unit: the f0 that reaches the prior is looked at."""
+    vc, _ = tiny()
+    t = torch.arange(60 * audio.HOP) / audio.RATE
+    wav = sum(0.05 * torch.sin(2 * np.pi * 125 * k * t) for k in range(1, 9))[None, None]
+    asked, original = [], vc.content.distribution
+    vc.content.distribution = lambda code, f0, *more: (asked.append(float(f0[f0 > 0].log2().median())), original(code, f0, *more))[1]
+    for pitch, semitones in ((0.0, 0.0), (0.0, 12.0), (1.0, 0.0), (0.5, 0.0)):
+        vc.convert(wav, torch.eye(16)[:1], pitch, semitones, noise_scale=0.0)
+    goal = 7.3 + float(vc.register(torch.eye(16)[:1]).detach())
+    assert asked == pytest.approx([np.log2(125), np.log2(250), goal, (np.log2(125) + goal) / 2], abs=0.03)
