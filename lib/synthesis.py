@@ -103,7 +103,8 @@ class Voices:
     def _facts(self, name, wav, started):
         """What every result says of its making."""
         took, seconds, card = time.time() - started, len(wav) / audio.RATE, self.cards[name]
-        return {"seconds": seconds, "took": took, "real_time_factor": took / seconds, "checkpoint": name, "budget": card["budget"]}
+        more = {"checkpoint": card.get("name", name), "budget": card["budget"]}
+        return {"seconds": seconds, "took": took, "real_time_factor": took / seconds} | more
 
     def _sentence(self, ids, spk_emb, seed, speed, noise_scale):
         """wav [T] of one sentence's tokens; at LEVEL_DB, edges faded."""

@@ -187,7 +187,7 @@ def test_a_tiny_training_separates():
 
     before = judge()
     optim = torch.optim.AdamW([p for name, p in net.named_parameters() if "coder" not in name], 1e-2)
-    result = train.fit(step, {"net": net}, {"net": optim}, lambda rng: tones(int(rng.integers(500))), 60, weights={
+    result = train.fit(step, {"net": net}, {"net": optim}, lambda rng: tones(int(rng.integers(500))), 120, weights={
         "recon": 1.0, "circle": 5.0, "compact": 2.0}, log_every=10, mixed="no")
     first, last = result["log"][0], result["log"][-1]
     assert last["recon"] < first["recon"] - 2 and last["circle"] < first["circle"] and last["compact"] < first["compact"]

@@ -126,6 +126,8 @@ def test_the_shipped_coordinates_stay_and_a_voice_lands_among_its_own(warm):
 
 @pytest.fixture(scope="module")
 def shipped():
+    if not maps.ATLAS.is_dir():
+        pytest.skip("there is no assets/atlas yet: lesson 10 makes it at full budget")
     return maps.Atlas.load()
 
 

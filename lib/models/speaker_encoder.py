@@ -40,8 +40,7 @@ def mask(mel, bands=14, frames=20):
         start, width = torch.rand(2, len(mel), 1, device=mel.device) * torch.tensor([[[size]], [[most]]], device=mel.device)
         at = torch.arange(size, device=mel.device)
         return (at >= start.floor()) & (at < start.floor() + width.floor())
-    hidden = inside(mel.shape[1], bands)[:, :, None] | inside(mel.shape[2], frames)[:, None]
-    return torch.where(hidden, mel.mean((1, 2), keepdim=True), mel)
+    return torch.where(inside(mel.shape[1], bands)[:, :, None] | inside(mel.shape[2], frames)[:, None], mel.mean((1, 2), keepdim=True), mel)
 
 
 class SpeakerEncoder(nn.Module):
