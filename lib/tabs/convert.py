@@ -66,7 +66,7 @@ def write(folder, speech, sounds):
 
 def callbacks(voices, folder):
     """The functions behind Convert and Stop.  All they keep is when each visitor last pressed Stop."""
-    stops = {}
+    stop, stopped = speak.stopper()
 
     def run(source, target, consent, strength, pitch, semitones, seed,
             request: gr.Request, progress=gr.Progress(), taken=None):  # noqa: B008  gradio reads the default
@@ -84,18 +84,12 @@ def callbacks(voices, folder):
                 raise ValueError(f"The voice to borrow: {error}") from error
             speech = voices.convert(source, spk_emb, strength, pitch, semitones, seed,
                                     progress=lambda share, words: progress(share, desc=words),
-                                    cancelled=lambda: stops.get(visitor, 0) > asked)
+                                    cancelled=lambda: stopped(visitor, asked))
             sounds = {"Source": (audio.RATE, ours)} | ({"Voice": (audio.RATE, audio.prepare(voice))} if voice else {})
             sounds["Result"] = (speech.rate, speech.wav)
             return *write(folder, speech, sounds), facts(voices, speech, spk_emb, source, notes(source, voice))
         except (ValueError, InterruptedError) as error:
             raise gr.Error(str(error), print_exception=False) from error
-
-    def stop(request: gr.Request):
-        now = time.monotonic()
-        for visitor in [visitor for visitor, when in list(stops.items()) if when < now - 600]:
-            stops.pop(visitor, None)
-        stops[request.session_hash] = now
     return run, stop
 
 

@@ -78,9 +78,21 @@ def write(folder, speech):
     return str(speech.save(f"{stem}.wav")), f"{stem}.png"
 
 
+def stopper():
+    """(stop, stopped) of one tab: `stop` is the button's callback; stopped(visitor, asked) says whether that visitor pressed it since."""
+    stops = {}
+
+    def stop(request: gr.Request):
+        now = time.monotonic()
+        for visitor in [visitor for visitor, when in list(stops.items()) if when < now - 600]:
+            stops.pop(visitor, None)
+        stops[request.session_hash] = now
+    return stop, lambda visitor, asked: stops.get(visitor, 0) > asked
+
+
 def callbacks(voices, folder):
     """The functions behind Speak and Stop.  All they keep is when each visitor last pressed Stop."""
-    stops = {}
+    stop, stopped = stopper()
 
     def speak(text, reference, consent, seed, speed, expressiveness,
               request: gr.Request, progress=gr.Progress(), taken=None):  # noqa: B008  gradio reads the default
@@ -95,16 +107,10 @@ def callbacks(voices, folder):
             spk_emb = voices.embed(clip) if reference else voices.voice(taken["spk_emb"])
             speech = voices.speak(text, spk_emb, seed, speed, expressiveness,
                                   progress=lambda share, words: progress(share, desc=words),
-                                  cancelled=lambda: stops.get(visitor, 0) > asked)
+                                  cancelled=lambda: stopped(visitor, asked))
             return *write(folder, speech), facts(voices, speech, time.monotonic() - begun, spk_emb, notes)
         except (ValueError, InterruptedError) as error:
             raise gr.Error(str(error), print_exception=False) from error
-
-    def stop(request: gr.Request):
-        now = time.monotonic()
-        for visitor in [visitor for visitor, when in list(stops.items()) if when < now - 600]:
-            stops.pop(visitor, None)
-        stops[request.session_hash] = now
     return speak, stop
 
 
