@@ -10,8 +10,8 @@ CHUNK, OVERLAP = 512, 64  # frames: 8.2 s at once, of which 1 s is shared with t
 def pitch(wav):
     """Fundamental frequency f0 [T // HOP] in Hz of wav [T] at 16 kHz, one value a frame of the spectrogram; 0 where nothing is voiced.
 
-    Source: [BOERSMA] sec. 3: peaks of the autocorrelation, divided by that of the window, then the cheapest path through them.
-    Differs: four candidates a frame, and silence is what lies 40 dB under the loudest frame.
+    Source: [BOERSMA]: peaks of the autocorrelation, divided by that of the window, then the cheapest path through them.
+    Differs: four voiced candidates a frame, a parabola for the sinc at a peak, and silence is what lies 40 dB under the loudest frame.
     """
     size, pad = audio.N_FFT, (audio.N_FFT - audio.HOP) // 2
     padded = np.pad(np.asarray(wav, dtype="float32"), (pad, pad + audio.HOP))

@@ -10,7 +10,7 @@ from lib import audio, convert
 
 
 def factor(rng):
-    """A number from U(1, 1.4), inverted with probability one half.  Source: [NANSY] sec. 3.1, [FLOWVAE] sec. 2.1.2."""
+    """A number from U(1, 1.4), inverted with probability one half.  Source: [FLOWVAE] sec. 2.1.2, after [NANSY]."""
     value = rng.uniform(1.0, 1.4)
     return value if rng.random() < 0.5 else 1 / value
 
@@ -27,7 +27,7 @@ def shift(wav, formants, pitch):
 
 
 def equalise(rng, wav):
-    """Pass wav [T] through eight bells and two shelves, 60 Hz to 7 kHz, gains from U(-12, 12) dB, without phase.  Source: [NANSY]."""
+    """Eight bells and two shelves, 60 Hz to 7 kHz, U(-12, 12) dB each, on wav [T].  Source: [NANSY].  Differs: there 10 kHz, with phase."""
     hz = np.fft.rfftfreq(len(wav), 1 / audio.RATE) + 1e-3
     octave = np.log2(hz / np.geomspace(60, 7000, 10)[:, None])
     gain, q = rng.uniform(-12, 12, (10, 1)), 2 * (5 / 2) ** rng.random((10, 1))
@@ -37,7 +37,7 @@ def equalise(rng, wav):
 
 
 def perturb(rng, wav):
-    """All three at once on wav [T]: the words stay, who says them does not; same length, at LEVEL_DB."""
+    """All three on wav [T], the equaliser last ([NANSY]: first): the words stay, who says them does not; same length, at LEVEL_DB."""
     return audio.normalise(equalise(rng, shift(wav, factor(rng), factor(rng))))
 
 

@@ -52,7 +52,7 @@ def circle(attractors, who, margin=0.25, scale=32.0):
     """Contrastive circle loss of unit attractors [n, D] of people who [n]: one person's together, others' apart.
 
     Source: [CIRCLE] eq. (6), on attractors as in [SATTS] eq. (3).  Each attractor is compared with all others; one without a partner
-    only pushes.  Differs: divided by `scale`, so that its size does not depend on it.
+    only pushes.  Differs: divided by `scale`, so that its size does not depend on it; the code of [SANET] has one sum over all pairs.
     """
     cosine = attractors.float() @ attractors.float().T
     same = who[:, None] == who[None]
@@ -69,7 +69,7 @@ def circle(attractors, who, margin=0.25, scale=32.0):
 def compactness(cosine, weight):
     """Mean of one minus cosine [B, S, ...] of bins and the attractor of their person; weight [B, S, ...] sums to one per mixture.
 
-    Source: [SATTS] eq. (3); its exact form is in neither paper that we have, this is the plainest one that fits the words.
+    Source: [SATTS] eq. (3), as in the code of [SANET].  Differs: there only masks over 0.5 count, attractors get no gradient.
     """
     return ((1 - cosine.float()) * weight.float()).flatten(1).sum(1).mean()
 

@@ -8,7 +8,7 @@ class TCN(nn.Module):
 
     Each repeat has `blocks` blocks with dilations 1, 2, 4, ...: with kernel 3, `reach` frames to either side are heard.
     The norm is Conv-TasNet's global one (one mean and variance per clip, over channels and frames).
-    Source: [CONVTASNET] sec. II-C.  Differs: the depthwise convolution and one norm stand before the widening 1x1 convolution,
+    Source: [CONVTASNET] sec. II-D.  Differs: the depthwise convolution and one norm stand before the widening 1x1 convolution,
     as in [CONVNEXT], not between the two wide ones; ReLU for PReLU; no skip path.
     """
 

@@ -54,7 +54,7 @@ class SpeakerAttractor(nn.Module):
     the TCN hears 2.5 s to either side.  In so long a window its phase hides the level of a real filter behind a ReLU; so filters come in
     pairs, the level is their modulus, one mask scales both ([FILTERBANK], analytic).  Such masks like long windows, where fewer bins
     belong to two people: ideal ones gain 9.8 dB at 64 samples, 13.5 at 640, 14.1 at 1024 (12 to 24 mixtures of unseen people), but there
-    the filters would outgrow 10 MB.  They start as a Fourier basis, which reconstructs exactly; the TCN reads log-levels.
+    the filters would outgrow 10 MB.  They start as a Fourier basis, which reconstructs exactly; the TCN reads log-levels; D is 40, not 128.
     """
 
     def __init__(self, config=AttractorConfig()):
@@ -94,7 +94,7 @@ class SpeakerAttractor(nn.Module):
         return h, Length.apply(self.out(h).unflatten(2, (-1, self.config.D)))
 
     def attract(self, h, length, weight):
-        """Attractors [B, S, D] of length 1: the mean direction of all bins with weight [B, S, F, N].  Source: [SATTS] eq. (2).
+        """Attractors [B, S, D] of length 1: mean direction of bins with weight [B, S, F, N].  Source: [SATTS] eq. (2), unit bins: [SANET].
 
         V is linear in h, so the sum over frames is taken of h, which is far smaller: the same result, hardly any multiplications.
         """

@@ -26,7 +26,7 @@ class FlowVAEConfig:
 
 
 def standardise(x, mask):
-    """Give every channel of x [B, c, F] mean 0 and variance 1 over its frames in mask [B, 1, F].  Source: [ADAIN] eq. (1)."""
+    """Give every channel of x [B, c, F] mean 0 and variance 1 over its frames in mask [B, 1, F].  Source: [ADAIN], there between layers."""
     share = mask / mask.sum(2, keepdim=True).clamp_min(1)
     x = x - (x * share).sum(2, keepdim=True)
     return x * torch.rsqrt((x**2 * share).sum(2, keepdim=True) + 1e-3) * mask

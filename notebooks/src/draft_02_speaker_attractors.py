@@ -77,8 +77,8 @@ print(f"budget {BUDGET}, starting from {START}")
 # ## 2. The data: mixtures without end
 #
 # Recordings of two people talking at once, *with* what each said alone, hardly exist. They need not: we add two clips.
-# Twenty thousand clips make two hundred million pairs, each with the truth beside it. As in SATTS, the two are brought to
-# one level and scaled with gains $r$ and $1 - r$, where $r$ is drawn between 0.25 and 0.75.
+# Twenty thousand clips make two hundred million pairs, each with the truth beside it. The two are brought to one
+# level and, as in SATTS, scaled with gains $r$ and $1 - r$, where $r$ is drawn between 0.25 and 0.75.
 #
 # - **Who.** Speakers are on one side only, as always: `train` people in training, `valid` people in every figure below.
 # - **How many.** Mostly two; three in a quarter of the steps, and now and then one alone, who should stay one.
@@ -171,7 +171,7 @@ show.exercise(1, nothing_db, lambda answer: abs(answer - 20 * np.log10(0.25 / 0.
 # |---|---|---|
 # | window, hop | 16 and 8 samples: 2,000 frames a second | 640 and 320: 50 frames a second |
 # | filters | real, with a ReLU | in pairs; the level is the length of the pair |
-# | start | random | a Fourier basis, so learning begins where reconstruction is exact |
+# | start | not said | a Fourier basis, so learning begins where reconstruction is exact |
 #
 # Why so long? A mask knows no *phase*: it can turn a filter down, not shift it. With the best mask of this kind, windows of
 # 64 samples gain 9.8 dB, of 640 samples 13.5, of 1024 samples 14.1: long windows see single harmonics, and two voices
@@ -213,7 +213,8 @@ for length in (1600, 1601, 48_000):  # any length comes back whole: odd ones, to
 #
 # $$a_i = \frac{V\,(w \odot m_i)}{\lVert V\,(w \odot m_i) \rVert_2}, \qquad w = e_x / \lVert e_x \rVert_1$$
 #
-# The masks come from the *cosines* between points and attractors, by a softmax over people with a learned sharpness.
+# The masks come from the *cosines* between points and attractors, by a softmax over people. Its sharpness is learned
+# here; in the code of the speaker attractor network it is 10.
 #
 # The twin below walks over all points, one at a time. The library does something neater: the last layer is linear, so
 # $\sum v$ can be taken *before* it. The tensor $V$ (40 numbers for each of 16,000 points a second) is then only needed for
@@ -249,7 +250,7 @@ print("twins agree:", list(ours["attractors"].shape), "masks sum to one:", torch
 # - **recon**: minus the SI-SDR of what comes out, in the time domain. The mask is judged by what it does to the sound, not
 #   by its likeness to the ideal mask.
 # - **compact**: points should lie close to their own attractor: one minus the cosine, averaged with the weights of
-#   equation 2. A cluster that is tight is easy to find later, when nobody gives the masks away.
+#   equation 2. (SATTS gives no formula; the code of the speaker attractor network has this one, for masks over 0.5.) A cluster that is tight is easy to find later, when nobody gives the masks away.
 # - **circle**: separation alone only needs directions that differ *within* a mixture; the same person could point north
 #   today and south tomorrow. The circle loss pulls the attractors of one person in different mixtures together and pushes
 #   all others apart. Each pair is weighted by how far it still has to go. This is what makes an attractor a *voice vector*.
@@ -319,7 +320,7 @@ def basis(nets, batch):
 
 
 def attract(nets, batch):
-    """[SATTS] eq. (3)."""
+    """[SATTS] eq. (3), with weights."""
     out = nets["net"](batch["mix"], batch["sources"])
     yield "net", {"recon": separation.reconstruction(out["est_sources"], batch["sources"]),
                   "circle": separation.circle(out["attractors"].flatten(0, 1), batch["who"].flatten()),
@@ -496,7 +497,7 @@ show.display(show.scores(cosines, alike, threshold, f"Attractors from different 
 # %% [markdown]
 # Put this beside lesson 01. There a vector was made from a *clean* clip; here from half of a mixture, by a network whose
 # main business was something else. The SATTS paper reports no such figure; it says that attractors hold "global speaker
-# characteristics as well as information specific to the reference", and the second half of this sentence *raises* the
+# characteristics as well as information specific to the particular reference speech sample", and the second half of this sentence *raises* the
 # error rate: what is specific to one recording does not help to recognise its speaker in another.
 #
 # ## 9. Keep it

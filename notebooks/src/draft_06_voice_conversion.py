@@ -129,7 +129,7 @@ registers = np.array([convert.register(f0[a:b]) for a, b in zip(first, first[1:]
 # the latents of every clip, the pitch `f0` of every frame (by autocorrelation: how well does the sound resemble itself a
 # moment later?), and two log-mels, one of the clip and one of its perturbed copy.
 #
-# **Information perturbation** comes from NANSY. Formants and median pitch are each scaled by a factor from U(1, 1.4),
+# **Information perturbation** comes from NANSY, the factors from Flow-VAE VC. Formants and median pitch are each scaled by a factor from U(1, 1.4),
 # turned into its reciprocal half of the time. Praat does it, the phoneticians' workbench, whose "change gender" moves
 # the two independently (recall lesson 00: pitch and body size are two sliders). Then an equaliser with eight bells and
 # two shelves, each up or down by as much as 12 dB. It is all done once, in worker processes, and mapped into memory.
