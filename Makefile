@@ -10,7 +10,7 @@ NOTEBOOKS = $(wildcard notebooks/*.ipynb)
 UMAP = tests/test_maps.py tests/test_atlas.py
 QUICK = DEMO_BUDGET=quick GRADIO_ANALYTICS_ENABLED=False HF_HUB_OFFLINE=1 MPLBACKEND=agg
 
-.PHONY: help setup app test lint notebooks bench
+.PHONY: help setup app test lint notebooks bench judge
 .DEFAULT_GOAL := help
 
 help:  ## show the targets
@@ -37,6 +37,9 @@ notebooks: .venv/.dev  ## build notebooks/*.ipynb from notebooks/src (DEMO_BUDGE
 
 bench: .venv/.app  ## our decoder and speak() against HiFi-GAN, side by side
 	$(RUN) bench.py
+
+judge: .venv/.app  ## speak for strangers and have it judged (SHARED=../shared, TASK=speak, extract or convert)
+	$(RUN) tests/judge_plan.py $(or $(TASK),speak) $(or $(SHARED),../shared)
 
 # Torch comes first and from its CPU index where there is no GPU: PyPI's default wheel would bring gigabytes of CUDA.
 .venv/.app: requirements.txt

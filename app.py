@@ -20,7 +20,7 @@ def build(voices=None, folder=atlas.ATLAS):
             with gr.Tab("Speak", id="speak"):
                 taken = speak.build(voices)
             for name, there, lay_out in (("Atlas", os.path.isdir(folder), lambda: atlas.build(voices, tabs, taken, folder)),
-                                         ("Extract", voices.attractor, lambda: extract.build(voices, tabs, taken)),
+                                         ("Extract", voices.attractor, lambda: extract.build(voices, tabs, taken, os.path.isdir(folder))),
                                          ("Convert", voices.flow_vae, lambda: convert.build(voices, taken)),
                                          ("Listen", voices.flow_vae, lambda: listen.build(voices))):
                 if there:  # a tab comes with its map or its weights

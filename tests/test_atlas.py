@@ -226,6 +226,18 @@ def test_a_voice_is_sent_to_speak(desk):
         desk.send(None, None)
 
 
+def test_a_voice_sent_along_is_placed_and_an_own_one_is_not(desk):
+    """What Extract took out of a mixture appears on the map; a dot that was sent to Speak does not appear twice."""
+    sent = {"name": "Voice 1 of a mixture", "spk_emb": desk.emb[7].tolist()}
+    own, name, one, two, overlay, facts, _ = desk.receive(sent, "dot 03", "UMAP", None)
+    assert name == two == tab.SENT and one == "dot 03" and "dot 07 1.00" in facts and "voice taken along" in overlay
+    np.testing.assert_allclose(own[tab.SENT], desk.emb[7], atol=1e-6)
+    for nothing in (None, {"name": "dot 09"}, {"name": tab.MIXED}):
+        assert all(update == gr.skip() for update in desk.receive(nothing, "dot 03", "UMAP", None))
+    with pytest.raises(gr.Error, match="finite numbers"):
+        desk.receive(sent | {"spk_emb": [0.0] * len(sent["spk_emb"])}, "dot 03", "UMAP", None)
+
+
 def test_two_visitors_at_once(running, tmp_path, wav):
     """Each hears and takes along the own voice, never the other's."""
     audio.save(tmp_path / "0.wav", audio.RATE, wav)

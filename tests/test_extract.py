@@ -136,11 +136,12 @@ def test_only_chosen_voices_speak(voices, mixture, tmp_path):
     numbers = [{"spk_emb": voices.extract(mixture, 1)[0].facts["spk_emb"].tolist()}]
     path, said = speak("Hello there.", numbers, tab.LABELS[0], True)
     assert len(audio.load(path)[1]) > 1000 and "s of speech" in said
-    voice, _ = take(numbers, tab.LABELS[0], True)
+    voice, tabs = take("atlas", numbers, tab.LABELS[0], True)
+    assert tabs.selected == "atlas"
     assert voice["spk_emb"] == pytest.approx(numbers[0]["spk_emb"], abs=1e-5) and voice["name"].startswith("Voice 1")
     for bad in ((numbers, tab.LABELS[0], False), (numbers, tab.LABELS[1], True), (None, tab.LABELS[0], True), (numbers, None, True)):
         with pytest.raises(gr.Error, match="no voice yet"):
-            take(*bad)
+            take("speak", *bad)
     with pytest.raises(gr.Error, match="16 finite numbers"):
         speak("Hello there.", [{"spk_emb": [0.0] * 16}], tab.LABELS[0], True)
 

@@ -15,7 +15,7 @@ from lib.tabs import speak
 
 ATLAS = maps.ATLAS
 WIDTH, HEIGHT, MARGIN = 400, 330, 14  # of the picture, in its own units: on a phone one is about a pixel
-MINE, MIXED, LOADED = OWN = ("my voice", "the mixture", "the voice file")
+MINE, MIXED, LOADED, SENT = OWN = ("my voice", "the mixture", "the voice file", "the voice taken along")
 FILE_BYTES = 100_000  # of a voice file; 128 numbers take about 2,000
 LOOKS = {  # a shape and a colour for each kind
     "training voice": ("M-2.6 0a2.6 2.6 0 1 0 5.2 0a2.6 2.6 0 1 0 -5.2 0z", show.COLOURS[0]),
@@ -206,6 +206,13 @@ class Desk:
         return self.bring(LOADED, file, read, consent, two, method, own)
 
     @told
+    def receive(self, taken, two, method, own):
+        """A voice that another tab sent along appears here, too."""
+        if not taken or taken["name"] in (*self.at, *OWN):
+            return [gr.skip()] * 7
+        return self.bring(SENT, taken["spk_emb"], self.voices.voice, True, two, method, own)
+
+    @told
     def send(self, name, own):
         return {"name": name, "spk_emb": self.vector(name, own).tolist(), "sent": time.time()}, gr.Tabs(selected="speak")
 
@@ -282,6 +289,7 @@ def build(voices, tabs, taken, folder=ATLAS):
     place.click(desk.place, [clip, consent, two, method, own], [own, *held, *scene], api_name="place", **public)
     load.upload(desk.load, [load, consent, two, method, own], [own, *held, *scene], **private)
     send.click(desk.send, [chosen, own], [taken, tabs], **private)
+    taken.change(desk.receive, [taken, two, method, own], [own, *held, *scene], **private)
     timer = gr.Timer(2)
     timer.tick(lambda: ("UMAP is ready for your voice." if atlas.mapper else gr.skip(), gr.Timer(active=atlas.mapper is None)),
                None, [ready, timer], **private)

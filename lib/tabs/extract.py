@@ -1,4 +1,5 @@
 """The tab Extract: take one voice out of a mixture, and speak with it."""
+import functools
 import tempfile
 import uuid
 from pathlib import Path
@@ -15,6 +16,7 @@ EXAMPLES = {"Birch and Willow, a deep and a high voice": ("va-15", "va-20"),
             "Alder, Hazel and Willow, three at once": ("va-05", "va-16", "va-20")}
 COUNTS = {"Tell me": None, "1": 1, "2": 2, "3": 3, "4": 4}
 HUES = {"orange": show.COLOURS[4], "blue": show.COLOURS[5], "pink": show.COLOURS[3], "green": show.COLOURS[2]}
+SENDS = {"speak": "Send this voice to Speak", "atlas": "Show it on the Atlas"}
 LABELS = [f"Voice {i + 1} ({name})" for i, name in enumerate(HUES)]
 
 
@@ -113,14 +115,14 @@ def callbacks(voices, folder):
             raise gr.Error(str(error), print_exception=False) from error
         return str(speech.save(path("wav"))), f"{speech.facts['seconds']:.1f} s of speech in {speech.facts['took']:.2f} s"
 
-    def take(numbers, choice, consent):
+    def take(tab, numbers, choice, consent):
         voice = {"name": f"{choice} of a mixture", "spk_emb": chosen(numbers, choice, consent).tolist(), "stamp": uuid.uuid4().hex}
-        return voice, gr.Tabs(selected="speak")
+        return voice, gr.Tabs(selected=tab)
     return extract, speak, take
 
 
-def build(voices, tabs, taken):
-    """Lay out the tab and connect it to `voices`; `taken` is the gr.State of the tab Speak, on the gr.Tabs `tabs`."""
+def build(voices, tabs, taken, atlas=False):
+    """Lay out the tab and connect it to `voices`; `taken` is the gr.State of the tab Speak, on the gr.Tabs `tabs`; atlas: one of them."""
     paths, colours = examples(), gr.WaveformOptions(waveform_color="#737373", waveform_progress_color=show.COLOURS[0])
     look = dict(sources=["upload", "microphone"], type="filepath", buttons=[], waveform_options=colours, elem_classes="reference")
     sound = dict(interactive=False, buttons=["download"], waveform_options=colours)
@@ -146,7 +148,7 @@ def build(voices, tabs, taken):
             text = gr.Textbox(SAMPLE, label="Text", lines=2, max_length=synthesis.LIMIT)
             with gr.Row():
                 say = gr.Button("Speak", min_width=120)
-                send = gr.Button("Send this voice to Speak", min_width=120)
+                sends = {tab: gr.Button(label, min_width=120, visible=tab != "atlas" or atlas) for tab, label in SENDS.items()}
         with gr.Column(min_width=300):
             result = gr.Audio(label="Your text in that voice", autoplay=True, **sound)
             took = gr.Markdown()
@@ -157,6 +159,7 @@ def build(voices, tabs, taken):
     go.click(extract, [mixture, second, people, consent], [image, *players, line, numbers, voice], api_name="extract",
              concurrency_limit=1, scroll_to_output=True)
     say.click(speak, [text, numbers, voice, consent], [result, took], api_visibility="private", concurrency_limit=2)
-    send.click(take, [numbers, voice, consent], [taken, tabs], **own)
+    for tab, send in sends.items():
+        send.click(functools.partial(take, tab), [numbers, voice, consent], [taken, tabs], **own)
     choice.input(paths.get, choice, mixture, **own)
     gr.on([mixture.upload, mixture.stop_recording, mixture.clear], None, None, choice, js="() => null", **own)

@@ -1,0 +1,97 @@
+"""make judge: what a stranger would ask of the shipped weights, made through Voices and measured by models we did not train.
+
+    python tests/judge_plan.py speak|extract|convert [SHARED [OUT]]
+
+SHARED (default ../shared) holds eval/plan.jsonl, corpus/ and tools/judge.py with its environment (tools/judge-setup.sh).
+speak: every line of the plan.  extract: the same, from the reference mixed with another person's at equal level, of the voices
+found the one nearest to the clean reference.  convert: as many valid utterances with human transcripts, each to another
+person's reference; beside the result the source itself is judged, against the target and as the top line of WER.
+"""
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from lib import audio, corpus
+from lib.synthesis import Voices
+from lib.tabs.extract import mixed
+
+
+def others(plan):
+    """For every line the reference of the next other person: fixed, and each person is borrowed equally often."""
+    names = sorted({line["reference"] for line in plan})
+    return [names[(names.index(line["reference"]) + 1 + i % (len(names) - 1)) % len(names)] for i, line in enumerate(plan)]
+
+
+def spoken(voices, plan, home):
+    for line in plan:
+        yield line, voices.speak(line["text"], str(home / line["reference"]))
+
+
+def extracted(voices, plan, home):
+    for line, other in zip(plan, others(plan), strict=True):
+        clean = voices.embed(str(home / line["reference"]))
+        found = voices.extract(mixed([str(home / line["reference"]), str(home / other)]), 2)
+        best = max(found, key=lambda speech: float(speech.facts["spk_emb"] @ clean))
+        yield line, voices.speak(line["text"], best.facts["spk_emb"])
+
+
+def sources(plan, shared):
+    """As many (utterance, line) as the plan has lines: valid rows with human text, never of the line's own person."""
+    rows = [row for row in corpus.rows([*(shared / "corpus").glob("speech-*.parquet")], "valid") if row["text_kind"] == "human" and 3 < row["seconds"] < 12]
+    rng = np.random.default_rng(0)
+    for line in plan:
+        pool = [row for row in rows if row["speaker"].split("-")[-1] != line["speaker"].split("-")[-1]]
+        yield pool[rng.integers(len(pool))], line
+
+
+def converted(voices, plan, home, out):
+    for i, (row, line) in enumerate(sources(plan, home.parent)):
+        source = out / f"source-{i:03d}.wav"
+        audio.save(source, *audio.load(row["audio"]))
+        speech = voices.convert(str(source), str(home / line["reference"]))
+        yield line | {"text": row["text"], "source": source.name}, speech
+
+
+def judged(manifest, judge):
+    """Figures and lines of tools/judge.py on a manifest."""
+    python = Path(os.environ.get("VOICE_JUDGE", Path.home() / ".cache" / "voice-judge")) / "bin" / "python"
+    answer = manifest.with_suffix(".json")
+    subprocess.run([python, judge, manifest, "--json", answer], check=True, stdout=subprocess.DEVNULL)
+    return json.loads(answer.read_text())
+
+
+def write(path, lines):
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def main(task, shared="../shared", out=None):
+    shared, out = Path(shared).resolve(), Path(out or f"runs/judge-{task}").resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    home, voices = shared / "eval", Voices.load(os.environ.get("VOICE_ATLAS_CHECKPOINTS", corpus.EMBEDDED.parents[1] / "checkpoints"))
+    plan = [json.loads(line) for line in (home / "plan.jsonl").read_text().splitlines()][:: int(os.environ.get("EVERY", 1))]
+    made = {"speak": spoken, "extract": extracted, "convert": lambda *given: converted(*given, out)}[task](voices, plan, home)
+    lines, factors = [], []
+    for i, (line, speech) in enumerate(made):
+        factors.append(speech.facts["real_time_factor"])
+        lines.append(line | {"wav": Path(speech.save(out / f"{i:03d}.wav")).name, "reference": str(home / line["reference"])})
+    found = judged(write(out / "manifest.jsonl", lines), shared / "tools" / "judge.py")
+    print(task, found["figures"], f"real-time factor {np.mean(factors):.3f}")
+    for line in sorted(found["lines"], key=lambda line: -line["wer"])[:5]:
+        print("worst:", line)
+    if task == "convert":
+        judge = shared / "tools" / "judge.py"
+        raw = judged(write(out / "sources.jsonl", [line | {"wav": line["source"]} for line in lines]), judge)
+        own = judged(write(out / "own.jsonl", [line | {"reference": line["source"], "text": ""} for line in lines]), judge)
+        near = np.mean([a["secs"] > b["secs"] for a, b in zip(found["lines"], own["lines"], strict=True)])
+        print("source itself, against the target:", raw["figures"])
+        print(f"result against its source: secs {own['figures']['secs']}; nearer to the target than to the source: {100 * near:.0f} %")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
