@@ -79,7 +79,7 @@ class Voices:
         clip = (clip.rate, clip.wav) if isinstance(clip, Speech) else clip
         return float(self.embed(clip) @ self.voice(voice))
 
-    def speak(self, words, voice, seed=0, speed=1.0, noise_scale=0.333, progress=None, cancelled=None):
+    def speak(self, words, voice, seed=0, speed=1.0, noise_scale=0.1, progress=None, cancelled=None):
         """Say `words` in `voice` (clip or embedding): Speech at 16 kHz.  The same seed gives the same samples.
 
         speed: 0.5 to 2.  noise_scale: temperature of the latents, 0 to 1 (expressiveness).  progress(share, message) is told of

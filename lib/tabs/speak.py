@@ -135,7 +135,7 @@ def build(voices):
                 seed = gr.Number(0, label="Seed", info="The same seed gives the same sound.", precision=0,
                                  minimum=0, maximum=SEEDS - 1)
                 speed = gr.Slider(0.5, 2.0, 1.0, step=0.05, label="Speed", info="2 is twice as fast.")
-                expressiveness = gr.Slider(0.0, 1.0, 0.333, step=0.001, label="Expressiveness",
+                expressiveness = gr.Slider(0.0, 1.0, 0.1, step=0.01, label="Expressiveness",
                                            info="0 is always the same, 1 is lively and risky.")
         with gr.Column(min_width=300):
             consent = gr.Checkbox(label="I may use this voice: it is mine, its owner agreed, or it is virtual.")
