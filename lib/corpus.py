@@ -110,12 +110,9 @@ def until(found, hours):
     """Rows of `found` until `hours` of speech are reached; all of them when hours is None."""
     if hours is None:
         return found
-    def lengths():
-        total = 0.0
-        for row in found:
-            total += row.get("seconds") or seconds(row)
-            yield row, total
-    return (row for row, total in itertools.takewhile(lambda pair: pair[1] <= hours * 3600, lengths()))
+    each = ((row, row.get("seconds") or seconds(row)) for row in found)
+    sums = itertools.accumulate(each, lambda before, one: (one[0], before[1] + one[1]))
+    return (row for row, total in itertools.takewhile(lambda pair: pair[1] <= hours * 3600, sums))
 
 
 def _split(speaker, share):

@@ -53,10 +53,9 @@ def mel_l1(mel_hat, mel):
 
 
 def multi_mel(wav_hat, wav):
-    """Mean of mel_l1 at six windows from 64 samples and 10 bands to 2048 and 320 for wav_hat, wav [B, 1, T].
+    """Mean of mel_l1 at six windows, from 64 samples and 10 bands to 2048 and 320, for wav_hat, wav [B, 1, T].  Source: [DAC] sec. 3.3.
 
-    Source: [DAC] sec. 3.3.  Differs from [VITS], which has 1024 and 80 alone: 80 bands do not tell the harmonics of a voice apart above
-    1 kHz, 160 do; windows down to 4 ms see its pulses, which bind the phase of the iSTFT decoder.
+    Differs from [VITS] (1024 and 80 alone): 80 bands do not tell harmonics above 1 kHz apart; short windows see the pulses of a voice.
     """
     windows = ((64, 10), (128, 20), (256, 40), (512, 80), (1024, 160), (2048, 320))
     return sum(mel_l1(audio.mel(wav_hat, n, m), audio.mel(wav, n, m)) for n, m in windows) / len(windows)

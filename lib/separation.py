@@ -38,11 +38,6 @@ def pit(losses):
     return least, orders[which]
 
 
-def reorder(est_sources, order):
-    """Put est_sources [B, S, ...] into the order [B, S] of the sources, as `pit` gives it."""
-    return est_sources[torch.arange(len(order), device=order.device)[:, None], order]
-
-
 def reconstruction(est_sources, sources):
     """Mean of minus SI-SDR of est_sources against sources [B, S, T] in the order given: attractors know whose they are."""
     return negative_si_sdr(est_sources, sources).mean()

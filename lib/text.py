@@ -105,9 +105,7 @@ def _keep_case(found, word):
 def _initial(match):
     """John A. Smith -> John eigh Smith ; but "vitamin A." and "it was I." end a sentence."""
     before, letter = match[1] or "", match[2]
-    if before[:1].islower() and letter in "AI":
-        return match[0]
-    return before + _letter(letter)
+    return match[0] if before[:1].islower() and letter in "AI" else before + _letter(letter)
 
 
 def _letter(capital):
@@ -117,8 +115,7 @@ def _letter(capital):
 
 def _initials(match):
     """U.S.A. -> U-S-eigh: one word, spelled out; its period ends only a text."""
-    end = "." if not match.string[match.end():].strip() else ""
-    return "-".join(map(_letter, re.findall("[A-Z]", match[0]))) + end + " "
+    return "-".join(map(_letter, re.findall("[A-Z]", match[0]))) + "." * (not match.string[match.end():].strip()) + " "
 
 
 def _say(number, to="cardinal"):
@@ -150,8 +147,7 @@ def _time(m):
     if hour > 24 or minute > 59:
         return f"{_say(hour)} {_say(minute)}"
     if minute == 0:
-        half_of_day = re.match(r"\s?(eigh|P)-M", m.string[m.end():])
-        return _say(hour) + (" hundred" if hour > 12 else "" if half_of_day else " o'clock")
+        return _say(hour) + (" hundred" if hour > 12 else "" if re.match(r"\s?(eigh|P)-M", m.string[m.end():]) else " o'clock")
     return f"{_say(hour)} {'oh ' * (minute < 10)}{_say(minute)}"
 
 
@@ -279,10 +275,7 @@ def encode(text, language="en-us"):
 
 
 def ids(phonemes):
-    """Give the numbers of phonemes, [N].
-
-    Differs: [VITS] puts blanks between all; at 16 ms a frame that would leave two frames a token.
-    """
+    """Give the numbers of phonemes, [N].  Differs: [VITS] puts blanks between all, which would leave two frames of 16 ms a token."""
     return [0, *(INDEX[phoneme] for phoneme in phonemes), 0]
 
 

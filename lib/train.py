@@ -15,6 +15,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lib import losses as L
+from lib.nn import packed, unpacked
 
 
 class Batches(torch.utils.data.Dataset):
@@ -222,8 +223,8 @@ def save_state(acc, folder):
         shutil.rmtree(old, ignore_errors=True)
 
 
-def save(folder, net, config, card, half=True):
-    """Write model.safetensors (fp16 where half), config.json and card.json, once however many processes call.
+def save(folder, net, config, card, half=True, pack=False):
+    """Write model.safetensors (fp16 where half, matrices int8 where pack), config.json and card.json, once however many processes call.
 
     Raises ValueError unless the card says data, licence, budget and figures.
     """
@@ -237,7 +238,7 @@ def save(folder, net, config, card, half=True):
     weights = {k: (v.half() if half and v.is_floating_point() else v).contiguous().cpu() for k, v in net.state_dict().items()}
     for old in folder.glob("model*.safetensors"):
         old.unlink()
-    for i, shard in enumerate(shards(weights)):
+    for i, shard in enumerate(shards(packed(weights) if pack else weights)):
         save_file(shard, folder / f"model{f'-{i + 1}' if i else ''}.safetensors")
     (folder / "config.json").write_text(json.dumps(dataclasses.asdict(config) if config else {}, indent=1) + "\n")
     (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
@@ -258,10 +259,8 @@ def shards(weights, limit=9_500_000):
 def read(folder):
     """{name: float32 tensor} of all model*.safetensors in a folder."""
     from safetensors.torch import load_file
-    weights = {}
-    for path in sorted(Path(folder).glob("model*.safetensors")):
-        weights |= load_file(path)
-    return {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
+    weights = {k: v for path in sorted(Path(folder).glob("model*.safetensors")) for k, v in load_file(path).items()}
+    return unpacked({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
 
 
 def load(folder, model, config_class):

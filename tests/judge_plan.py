@@ -42,7 +42,8 @@ def extracted(voices, plan, home):
 
 def sources(plan, shared):
     """As many (utterance, line) as the plan has lines: valid rows with human text, never of the line's own person."""
-    rows = [row for row in corpus.rows([*(shared / "corpus").glob("speech-*.parquet")], "valid") if row["text_kind"] == "human" and 3 < row["seconds"] < 12]
+    found = corpus.rows([*(shared / "corpus").glob("speech-*.parquet")], "valid")
+    rows = [row for row in found if row["text_kind"] == "human" and 3 < row["seconds"] < 12]
     rng = np.random.default_rng(0)
     for line in plan:
         pool = [row for row in rows if row["speaker"].split("-")[-1] != line["speaker"].split("-")[-1]]

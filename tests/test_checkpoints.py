@@ -46,6 +46,25 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
     assert not list(tmp_path.rglob("*.bin")) and not list(tmp_path.rglob("*.pt"))
 
 
+def test_packed_weights_take_half_the_room_and_come_back(tmp_path):
+    """Catches a scale that is lost or laid along the wrong axis: every row keeps its own, large and tiny ones alike."""
+    net = torch.nn.Sequential(torch.nn.Conv1d(64, 128, 3), torch.nn.Linear(256, 100), torch.nn.BatchNorm1d(4))
+    net[0].weight.data *= torch.logspace(-4, 1, 128)[:, None, None]
+    net[1].weight.data[7] = 0
+    train.save(tmp_path / "half", net, Config(), CARD)
+    train.save(tmp_path / "packed", net, Config(), CARD, pack=True)
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("packed", "half")]
+    assert sizes[0] < 0.6 * sizes[1]
+    back = train.read(tmp_path / "packed")
+    assert set(back) == set(net.state_dict())
+    for name, value in net.state_dict().items():
+        if value.dim() > 1:
+            step = value.flatten(1).abs().amax(1) / 127
+            assert ((back[name] - value).flatten(1).abs().amax(1) <= 0.51 * step + 1e-6 + 1e-3 * value.flatten(1).abs().amax(1)).all(), name
+        else:
+            assert torch.allclose(back[name].to(value.dtype), value, rtol=1e-3, atol=1e-6), name
+
+
 def test_a_card_must_say_what_the_voice_is(tmp_path):
     """Catches a quick-trained voice that passes as a real one."""
     with pytest.raises(ValueError, match=r"\['budget', 'figures'\]"):

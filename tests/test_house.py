@@ -148,7 +148,7 @@ def test_assets_fit_a_space():
     assert not [name for name in sizes if name.endswith((".pt", ".pth", ".ckpt", ".bin", ".pkl"))], "safetensors only"
 
 
-@pytest.mark.parametrize("name", ["speaker_encoder", "tts"])
+@pytest.mark.parametrize("name", ["speaker_encoder", "tts", "attractor", "flow_vae"])
 def test_every_checkpoint_has_its_card(name):
     """A quick-trained voice must not pass as a real one, and nobody may wonder what he may do with the weights."""
     folder = ROOT / "assets" / "checkpoints" / name
@@ -164,7 +164,8 @@ def test_every_checkpoint_has_its_card(name):
 
 def test_no_checkpoint_without_a_test_here():
     folders = {path.name for path in (ROOT / "assets" / "checkpoints").iterdir() if path.is_dir()}
-    assert folders == {"speaker_encoder", "tts", "discriminator"}, "add the new checkpoint to test_every_checkpoint_has_its_card"
+    known = {"speaker_encoder", "tts", "discriminator", "attractor", "flow_vae"}
+    assert folders == known, "add the new checkpoint to test_every_checkpoint_has_its_card"
 
 
 def test_lib_is_not_ignored():

@@ -68,13 +68,6 @@ def test_pit_against_brute_force(noise, S):
         assert tuple(order[b].tolist()) == best and float(least[b]) == pytest.approx(tried[best], abs=1e-5)
 
 
-def test_reorder_undoes_any_permutation(noise):
-    sources = torch.randn(6, 3, 300, generator=noise)
-    mixed = torch.stack([one[list(p)] for one, p in zip(sources, itertools.permutations(range(3)))])
-    _, order = separation.pit(separation.pairwise(mixed, sources))
-    assert torch.equal(separation.reorder(mixed, order), sources)
-
-
 def naive_circle(attractors, who, margin=0.25, scale=32.0):
     """[CIRCLE] eq. (6), one attractor and one partner at a time, in double precision."""
     each, a = [], attractors.double()

@@ -224,7 +224,7 @@ class Desk:
 
 def opened(voices, folder):
     """(atlas, "") of a folder, or (None, why it cannot be shown)."""
-    remedy = "Build it with lesson 10: `DEMO_BUDGET=full python notebooks/src/draft_10_the_atlas.py`."
+    remedy = "Build it with lesson 10: `DEMO_BUDGET=full python notebooks/src/10_the_atlas.py`."
     try:
         atlas, _ = maps.Atlas.load(folder)
     except ValueError as error:

@@ -114,10 +114,10 @@ if (CHECKPOINTS / "flow_vae").is_dir():
 # not four days on a V100) every remedy that needs no learning is welcome.
 
 # %%
-rows = corpus.rows(corpus.source(BUDGET), "train", hours=budget.pick(quick=1, full=20))
+rows = [row for row in corpus.rows(corpus.source(BUDGET), "train", hours=budget.pick(quick=1, full=20)) if row.get("accent") in (None, "", "native")]
 clips = Clips(rows, RUN.parent / "cache", lambda wav: encoder.windows(torch.tensor(wav)[None, None]).numpy(), encoder_card["figures"]["eer"])
 first = np.concatenate([[0], np.cumsum(clips.frames)])
-mels, f0 = perturb.views(clips, RUN)  # in worker processes, once
+mels, f0 = perturb.views(clips, RUN)  # once
 z = clips.latents(RUN / f"latents-{lender}.f16", lambda wav, spk_emb, band: vits.encode(
     torch.tensor(wav)[None, None], torch.tensor(spk_emb)[None], torch.tensor([band]))[:2])
 registers = np.array([convert.register(f0[a:b]) for a, b in zip(first, first[1:])], "float32")
@@ -132,7 +132,7 @@ registers = np.array([convert.register(f0[a:b]) for a, b in zip(first, first[1:]
 # **Information perturbation** comes from NANSY, the factors from Flow-VAE VC. Formants and median pitch are each scaled by a factor from U(1, 1.4),
 # turned into its reciprocal half of the time. Praat does it, the phoneticians' workbench, whose "change gender" moves
 # the two independently (recall lesson 00: pitch and body size are two sliders). Then an equaliser with eight bells and
-# two shelves, each up or down by as much as 12 dB. It is all done once, in worker processes, and mapped into memory.
+# two shelves, each up or down by as much as 12 dB. It is all done once, before training, and mapped into memory.
 #
 # Listen: the words stay, who says them changes every time.
 
@@ -220,7 +220,7 @@ fresh, vc, critic, judge = FlowVAE(config, vits), FlowVAE(config, vits), Discrim
 for name, net in ("flow_vae", vc), ("discriminator", critic):
     if (CHECKPOINTS / name).is_dir() and (START == "shipped" or net is critic):
         net.load_state_dict(train.read(CHECKPOINTS / name))
-print({part: f"{2 * sum(p.numel() for p in net.parameters()) / 1e6:.1f} MB" for part, net in vc.named_children()}, "at half precision")
+print({part: f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} million numbers" for part, net in vc.named_children()})
 
 # %% [markdown]
 # ### The objective
@@ -307,8 +307,8 @@ def stage(name, step, net, count, frames, steps, lr, others=(), weights=WEIGHTS,
 
 # %%
 gentle = 0.1 if START == "shipped" else 1.0
-log, *bill = stage("content", content, vc, *budget.pick(quick=(8, 96, 60), full=(12, 256, 1300)), 1e-3 * gentle, seed=1)
-more, line = stage("finish", finish, vc, *budget.pick(quick=(4, 96, 10), full=(10, 128, 800)), 3e-4 * gentle, {"critic": critic, "judge": judge}, seed=2)
+log, *bill = stage("content", content, vc, *budget.pick(quick=(8, 96, 60), full=(12, 256, 1500)), 1e-3 * gentle, seed=1)
+more, line = stage("finish", finish, vc, *budget.pick(quick=(4, 96, 10), full=(10, 128, 560)), 3e-4 * gentle, {"critic": critic, "judge": judge}, seed=2)
 show.display(show.losses(log + more, ["kl", "contrastive"], "What is predicted, and what is kept"), show.table(bill + [line], "What it cost"))
 
 # %% [markdown]
@@ -515,7 +515,7 @@ ours = [row for row in table if row["system"] == "ours" and row["situation"] == 
 spent = "; ".join(f"{one['stage']} {one['steps']} steps in {one['seconds']:.0f} s" for one in (*bill, line))
 card = {"name": "flow_vae", "source": "notebooks/src/06_voice_conversion.py", **corpus.credits(rows), "tts": lender, "start": vits_card["budget"],
         "budget": f"{BUDGET}, from {START}: {spent}; {budget.device()}", "figures": {**ours, "ablation": {key: str(value) for key, value in summary.items()}}}
-train.save(RUN / "export", vc, config, card)
+train.save(RUN / "export", vc, config, card, pack=True)
 show.display(show.table([{"card": key, "says": str(value)} for key, value in card.items()]))
 
 # %% [markdown]

@@ -317,23 +317,28 @@ if lines:
 # ## 7. No way back
 #
 # It would be charming to click on an *empty* spot of the map and hear the voice there. UMAP offers this: `inverse_transform`
-# takes two numbers and returns 128. We do not use it, and here is the measurement. Places between the dots are decoded,
-# and each result is compared with its nearest real vector. As a yardstick, real voices are compared with *their* nearest
-# real neighbour.
+# takes two numbers and returns 128. We do not use it, and here is the measurement, in two parts.
 #
-# If decoding gave voices, the cosines would be alike. They are not: the decoded vectors lie off the region where voices
-# are. A plane has lost what 126 directions knew, and no algorithm can guess it back. So the empty spots of our map are
-# mute, and new voices are made in the space of vectors, by mixing and by noise, where they stay among their parents;
-# only then does the map show where they came to lie.
+# Places between two dots are decoded, and each result is compared with its nearest real vector; as a yardstick, real
+# voices are compared with *their* nearest real neighbour. By this figure decoding looks well: what comes back is a blend of
+# the dots around the place, and a blend is near to somebody.
+#
+# The second part asks for more. The places of *dots* are decoded, whose voices we know. Does the voice come back? On the
+# atlas as first built the median cosine between a voice and its own return was 0.38, and fifty other voices were nearer: who
+# goes onto the map and comes back is somebody else. A plane has lost what 126 directions knew, and no algorithm can guess
+# it back. So the empty spots of our map are mute, and new voices are made in the space of vectors, by mixing and by noise,
+# where it is known who the parents are; only then does the map show where they came to lie.
 
 # %%
-mapper, pairs = maps.mapper(emb).fit(emb), np.random.default_rng(1).choice(len(emb), (40, 2))
-decoded = mapper.inverse_transform(mapper.embedding_[pairs].mean(1))  # halfway between two dots
-decoded /= np.linalg.norm(decoded, axis=1, keepdims=True)
+mapper, rng = maps.mapper(emb).fit(emb), np.random.default_rng(1)
+pairs, some = rng.choice(len(emb), (40, 2)), rng.choice(len(emb), 40, replace=False)
+decoded, back = (mapper.inverse_transform(places) for places in (mapper.embedding_[pairs].mean(1), mapper.embedding_[some]))
+decoded, back = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (decoded, back))
 mixed = filling.interpolate(*torch.tensor(emb)[pairs.T], 0.5).numpy()
-cosines = emb[real] @ emb[real].T - 2 * np.eye(real.sum())
+cosines, own = emb[real] @ emb[real].T - 2 * np.eye(real.sum()), (back * emb[some]).sum(1)
 lines = [{"voices": name, "nearest real voice, median cosine": float(np.median(best))} for name, best in (
     ("real", cosines.max(1)), ("decoded from the map", (decoded @ emb[real].T).max(1)), ("mixed in 128 dimensions", (mixed @ emb[real].T).max(1)))]
+print(f"a dot decoded: cosine {np.median(own):.2f} to its own voice, {np.median((back @ emb.T > own[:, None]).sum(1)):.0f} others are nearer (medians)")
 show.display(show.table(lines, "How near is a real voice?"))
 
 # %% [markdown]
