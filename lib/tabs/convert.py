@@ -102,7 +102,7 @@ def build(voices, taken=None):
     gr.Markdown("Say something, in your own time and tone, and hear it in another voice. The words and the timing stay yours.")
     lost = voices.cards["flow_vae"]["figures"].get("wer", 0)
     if lost > 0.3:
-        gr.Markdown(f"**Early weights:** the voice arrives, many words do not. In our test a recogniser misheard {100 * lost:.0f} % of them.")
+        gr.Markdown(f"**Early weights:** the voice arrives, many words do not. A recogniser misheard {100 * lost:.0f} % of them.")
     with gr.Row():
         with gr.Column(min_width=300):
             source = gr.Audio(label="Source: what to say, and how (1 to 60 s)", elem_id="source", **clip)
