@@ -17,7 +17,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from lib import audio, corpus
-from lib.synthesis import Voices
+from lib.synthesis import CHECKPOINTS, Voices
 from lib.tabs.extract import mixed
 
 
@@ -46,7 +46,7 @@ def sources(plan, shared):
     rows = [row for row in found if row["text_kind"] == "human" and 3 < row["seconds"] < 12]
     rng = np.random.default_rng(0)
     for line in plan:
-        pool = [row for row in rows if row["speaker"].split("-")[-1] != line["speaker"].split("-")[-1]]
+        pool = [row for row in rows if row["speaker"] != line["speaker"]]
         yield pool[rng.integers(len(pool))], line
 
 
@@ -74,7 +74,7 @@ def write(path, lines):
 def main(task, shared="../shared", out=None):
     shared, out = Path(shared).resolve(), Path(out or f"runs/judge-{task}").resolve()
     out.mkdir(parents=True, exist_ok=True)
-    home, voices = shared / "eval", Voices.load(os.environ.get("VOICE_ATLAS_CHECKPOINTS", corpus.EMBEDDED.parents[1] / "checkpoints"))
+    home, voices = shared / "eval", Voices.load(os.environ.get("VOICE_ATLAS_CHECKPOINTS", CHECKPOINTS))
     plan = [json.loads(line) for line in (home / "plan.jsonl").read_text().splitlines()][:: int(os.environ.get("EVERY", 1))]
     made = {"speak": spoken, "extract": extracted, "convert": lambda *given: converted(*given, out)}[task](voices, plan, home)
     lines, factors = [], []
