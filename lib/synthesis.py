@@ -133,16 +133,17 @@ class Voices:
                 "mask": mask, "level": found.level, "seconds": len(wav) / audio.RATE, "took": time.time() - started}))
         return speeches
 
-    def convert(self, source, voice, strength=1.0, pitch=1.0, semitones=0.0, seed=0, noise_scale=None, progress=None, cancelled=None):
+    def convert(self, source, voice, strength=1.0, pitch=1.0, semitones=0.0, seed=0, detail=None, progress=None, cancelled=None):
         """Say what `source` (a clip of 1 to 60 s) says, at its pace, in `voice` (clip or embedding): Speech, as long as the source.
 
         strength: share of the way from the voice of the source to `voice`, 0 to 1.  pitch: the same for the register; semitones (-12 to 12)
-        are added.  noise_scale: temperature, by default the one trained with.  progress(share, message) is told of every stretch of 8 s,
-        cancelled() asked before each; when it says so, InterruptedError is raised.
+        are added.  detail: how closely it follows the source, 0 to 1, as trained by default; progress(share, message) is told of each
+        stretch of 8 s, cancelled() asked before each; when it says so, InterruptedError is raised.
         Raises ValueError for a bad clip, settings out of range, or where the weights of lesson 06 are missing.
         """
         started = time.time()
-        for name, value, low, high in (("strength", strength, 0, 1), ("pitch", pitch, 0, 1), ("semitones", semitones, -12, 12)):
+        for name, value, low, high in (("strength", strength, 0, 1), ("pitch", pitch, 0, 1), ("detail", detail or 0, 0, 1),
+                                       ("semitones", semitones, -12, 12)):
             if not low <= value <= high:
                 raise ValueError(f"{name} is {value}: choose {low} to {high}.")
         if self.flow_vae is None:
@@ -158,7 +159,7 @@ class Voices:
         whole = torch.tensor(np.pad(wav, (0, -len(wav) % audio.HOP)))[None, None]
         with self.lock, torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(seed) % 2**63)
-            said = self.flow_vae.convert(whole, interpolate(own, asked, strength), pitch, semitones, noise_scale, told=told)
+            said = self.flow_vae.convert(whole, own, interpolate(own, asked, strength), pitch, semitones, detail, told=told)
         said = fade(audio.normalise(said[0, 0].numpy()[: len(wav)]))
         settings = {"seed": seed, "strength": strength, "pitch": pitch, "semitones": semitones}
         return Speech(audio.RATE, said, settings | self._facts("flow_vae", said, started))

@@ -105,7 +105,7 @@ def test_seed_strength_pitch_and_voice_are_used(voices):
     plain = voices.convert(SOURCE, VOICE, seed=1).wav
     assert torch.equal(torch.random.get_rng_state(), before)
     assert np.array_equal(plain, voices.convert(SOURCE, VOICE, seed=1).wav)
-    for more in (dict(seed=2), dict(seed=1, strength=0.3), dict(seed=1, pitch=0.0), dict(seed=1, semitones=-5)):
+    for more in (dict(seed=2), dict(seed=1, strength=0.3), dict(seed=1, pitch=0.0), dict(seed=1, semitones=-5), dict(seed=1, detail=0.0)):
         assert not np.allclose(plain, voices.convert(SOURCE, VOICE, **more).wav, atol=1e-4), more
     kept = voices.convert(SOURCE, VOICE, strength=0.0, pitch=0.0, seed=1).wav
     assert np.allclose(kept, voices.convert(SOURCE, SOURCE, pitch=0.0, seed=1).wav, atol=1e-4)
@@ -132,9 +132,10 @@ def test_conversion_can_be_stopped(voices):
     voices.convert(SOURCE, VOICE)
 
 
-@pytest.mark.parametrize(("more", "said"), [(dict(strength=1.1), "strength is 1.1: choose 0 to 1"), (dict(pitch=-0.1), "0 to 1"),
-                                            (dict(semitones=13), "-12 to 12"), (dict(strength=float("nan")), "strength"),
-                                            (dict(voice=np.zeros(16)), "16 finite"), (dict(source=(16000, np.zeros(16000))), "silent")])
+@pytest.mark.parametrize(("more", "said"), [
+    (dict(strength=1.1), "strength is 1.1: choose 0 to 1"), (dict(pitch=-0.1), "0 to 1"), (dict(semitones=13), "-12 to 12"),
+    (dict(strength=float("nan")), "strength"), (dict(detail=2), "detail is 2"), (dict(voice=np.zeros(16)), "16 finite"),
+    (dict(source=(16000, np.zeros(16000))), "silent")])
 def test_bad_requests_are_refused_with_the_limit(voices, more, said):
     """Catches a request that runs although it cannot be served."""
     with pytest.raises(ValueError, match=said):

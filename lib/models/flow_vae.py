@@ -12,7 +12,8 @@ from lib.nn import ConvNeXtStack, Transformer, sequence_mask, slices
 
 @dataclass(frozen=True)
 class FlowVAEConfig:
-    """Sizes.  D, C, G: those of the lender; code: channels of the content code; tones: bumps on the axis of pitch; temperature: of z_p."""
+    """Sizes.  D, C, G: those of the lender; code: channels of the content code; tones: bumps on the axis of pitch.  Of z_p,
+    detail: the share of what the prior did not foresee that is carried over from the source; temperature: of noise instead of it."""
     D: int = 128
     C: int = 96
     G: int = 128
@@ -22,7 +23,8 @@ class FlowVAEConfig:
     tones: int = 24
     layers: int = 3
     segment: int = 32
-    temperature: float = 0.333
+    detail: float = 0.8
+    temperature: float = 0.1
 
 
 def standardise(x, mask):
@@ -72,7 +74,7 @@ class FlowVAE(nn.Module):
 
     def forward(self, batch, parts=()):
         """Dict of both codes, m_p, logs_p, z_p, logs_q, mask, register_hat for a batch of spk_emb [B, D], frames [B], mel and its perturbed
-        mel_hat [B, M, F], f0 [B, F], its register [B], and spec or the cached m_q, logs_q [B, C, F].  By the prior, as in conversion,
+        mel_hat [B, M, F], f0 [B, F], its register [B], and spec or the cached m_q, logs_q [B, C, F].  As in conversion,
         "decoder" adds a slice wav_hat [B, 1, segment * HOP] from start [B], "others" more, in the next clip's voice: wav_other, asked.
         """
         lent, frames = self.shared[0], batch["frames"]
@@ -84,12 +86,16 @@ class FlowVAE(nn.Module):
         m_p, logs_p = self.content.distribution(code_hat, batch["f0"], mask, g)
         out = {"code": code, "code_hat": code_hat, "m_p": m_p, "logs_p": logs_p, "z_p": z_p, "logs_q": logs_q, "mask": mask,
                "register_hat": 7.3 + self.register(batch["spk_emb"])[:, 0]}
+        if parts:
+            m_own, logs_own = self.content.distribution(code, batch["f0"], mask, g)
+            rest = self.config.detail * (z_p - m_own)
         if "decoder" in parts:
-            out["wav_hat"], out["start"] = self.decoded(m_p, logs_p, mask, g, frames, self.config.segment)
+            out["wav_hat"], out["start"] = self.decoded(m_own + rest, logs_own, mask, g, frames, self.config.segment)
         if "others" in parts:
             f0 = batch["f0"] * 2 ** (out["register_hat"].detach().roll(1, 0) - batch["register"])[:, None]
             out["asked"], g = batch["spk_emb"].roll(1, 0), lent.conditioning(batch["spk_emb"].roll(1, 0))
-            out["wav_other"], _ = self.decoded(*self.content.distribution(code_hat, f0, mask, g), mask, g, frames, 3 * self.config.segment)
+            m_p, logs_p = self.content.distribution(code, f0, mask, g)
+            out["wav_other"], _ = self.decoded(m_p + rest, logs_p, mask, g, frames, 3 * self.config.segment)
         return out
 
     def decoded(self, m_p, logs_p, mask, g, frames, size):
@@ -100,21 +106,28 @@ class FlowVAE(nn.Module):
         return self.shared[0].decoder(slices(self.flow(z_p, mask, g, reverse=True), start, size), g), start
 
     @torch.inference_mode()
-    def convert(self, wav, spk_emb, pitch=1.0, semitones=0.0, noise_scale=None, chunk=convert.CHUNK, told=None):
-        """Say wav [1, 1, T] in the voice spk_emb [1, D]: [1, 1, T // HOP * HOP], in stretches of `chunk` frames; told(share) before each.
+    def convert(self, wav, own_emb, spk_emb, pitch=1.0, semitones=0.0, detail=None, noise_scale=None, chunk=convert.CHUNK, told=None):
+        """Say wav [1, 1, T] of own_emb [1, D] in the voice spk_emb [1, D]: [1, 1, T // HOP * HOP], in stretches of `chunk` frames.
 
-        pitch: share of the way, in octaves, from the source's register to the voice's, plus semitones.  noise_scale: else the config's.
+        pitch: share of the way, in octaves, from the source's register to the voice's, plus semitones.  detail, noise_scale: else the
+        config's.  told(share) is called before each stretch.  Differs: [FLOWVAE] has detail 0, the conversion of [VITS] sec. 2.4 has 1.
         """
-        g, scale = self.shared[0].conditioning(spk_emb), self.config.temperature if noise_scale is None else noise_scale
-        f0, mel = convert.pitch(wav[0, 0].cpu().numpy()), audio.mel(wav)
+        lent, detail, scale = self.shared[0], *(own if one is None else one for one, own in (
+            (detail, self.config.detail), (noise_scale, self.config.temperature)))
+        g, own_g = lent.conditioning(spk_emb), lent.conditioning(own_emb)
+        f0, mel, spec = convert.pitch(wav[0, 0].cpu().numpy()), audio.mel(wav), audio.spectrogram(wav)
         move = pitch * (7.3 + float(self.register(spk_emb)) - convert.register(f0)) + semitones / 12
-        f0, mel = torch.tensor(f0, device=wav.device)[None] * 2**move, standardise(mel, torch.ones_like(mel[:, :1]))
+        f0, mel = torch.tensor(f0, device=wav.device)[None], standardise(mel, torch.ones_like(mel[:, :1]))
         noise = torch.randn(1, self.config.C, mel.shape[2], device=wav.device) * scale
 
         def run(start, end):
             _ = told and told(start / mel.shape[2])
-            mask = torch.ones(1, 1, end - start, device=wav.device)
-            m_p, logs_p = self.content.distribution(self.content(mel[:, :, start:end], mask), f0[:, start:end], mask, g)
+            mask, hz = torch.ones(1, 1, end - start, device=wav.device), f0[:, start:end]
+            code = self.content(mel[:, :, start:end], mask)
+            m_p, logs_p = self.content.distribution(code, hz * 2**move, mask, g)
+            if detail:
+                m_own, _ = self.content.distribution(code, hz, mask, own_g)
+                m_p = m_p + detail * (self.flow(lent.posterior(spec[:, :, start:end], mask, own_g)[0], mask, own_g) - m_own)
             z = self.flow(m_p + noise[:, :, start:end] * torch.exp(logs_p), mask, g, reverse=True)
-            return self.shared[0].decoder(z, g)[0, 0].float().cpu().numpy()
+            return lent.decoder(z, g)[0, 0].float().cpu().numpy()
         return torch.tensor(convert.chunked(run, mel.shape[2], chunk))[None, None]

@@ -218,7 +218,7 @@ for length in (1600, 1601, 48_000):  # any length comes back whole: odd ones, to
 #
 # The twin below walks over all points, one at a time. The library does something neater: the last layer is linear, so
 # $\sum v$ can be taken *before* it. The tensor $V$ (40 numbers for each of 16,000 points a second) is then only needed for
-# its lengths, and a training step costs about half.
+# its lengths.
 
 # %% tags=["nbval-check-output"]
 def naive_attractor(V, level, mask):
@@ -533,7 +533,7 @@ show.display(show.table([{"card": key, "says": str(value)} for key, value in car
 #
 # - **Your own mixture.** `net.separate(torch.tensor(audio.prepare("party.wav"))[None, None], lambda p, w: find(p, w, None))`. With
 #   other people's voices, ask first.
-# - **Without the circle.** Set its weight to 0 and train again: the decibels stay, the error rate of section 8 does not.
+# - **Without the circle.** Set its weight to 0 and train again: what happens to the decibels, what to the error rate of section 8?
 # - **Man and woman, man and man.** Sort the gains by the pitch of the two (lesson 00): which pairs are hard?
 # - **Four at once.** The network never met four. Try `mixtures(rng, strangers, 4, 3)` plus one more, with K = 4.
 # - **05 · SATTS** speaks with these attractors; **09** picks *one enrolled* voice out of noise, with the same TCN.
