@@ -1,11 +1,12 @@
 """make judge: what a stranger would ask of the shipped weights, made through Voices and measured by models we did not train.
 
-    python tests/judge_plan.py speak|extract|convert [SHARED [OUT]]
+    python tests/judge_plan.py speak|extract|convert|filling [SHARED [OUT]]
 
 SHARED (default ../shared) holds eval/plan.jsonl, corpus/ and tools/judge.py with its environment (tools/judge-setup.sh).
 speak: every line of the plan.  extract: the same, from the reference mixed with another person's at equal level, of the voices
 found the one nearest to the clean reference.  convert: as many valid utterances with human transcripts, each to another
 person's reference; beside the result the source itself is judged, against the target and as the top line of WER.
+filling: what lesson 04's full run left under runs/04-full (OUT: another folder), paired by reference; writes judged.json there.
 """
 import json
 import os
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from lib import audio, corpus
+from lib import audio, corpus, metrics
 from lib.synthesis import CHECKPOINTS, Voices
 from lib.tabs.extract import mixed
 
@@ -71,8 +72,34 @@ def write(path, lines):
     return path
 
 
+def filling(run, judge):
+    """Table and sweeps of lesson 04, by the judge: means over seeds, differences to the baseline by reference, with 95 % intervals."""
+    runs = {}
+    for manifest in sorted(run.glob("*/manifest.jsonl")):
+        test = [json.loads(line)["test"] for line in manifest.read_text().splitlines()]
+        lines = judged(manifest, judge)["lines"]
+        runs.setdefault(manifest.parent.name.rsplit(" ", 1)[0], []).append([(one["secs"], one["wer"]) for one in lines])
+    marks, test, table = {name: np.array(found) for name, found in runs.items()}, np.array(test), []  # [seeds, references, 2]
+    for which, name in ((which, name) for which in dict.fromkeys(test) for name in ("Baseline", "+LF", "+PS", "+CS")):
+        row = {"test": which, "system": name}
+        for k, what in enumerate(("SECS", "WER")):
+            mine, base = (marks[one][:, test == which, k] for one in (name, "Baseline"))
+            mean, low, high = metrics.bootstrap((mine - base).mean(0))
+            verdict = "" if name == "Baseline" else "inside the noise" if low <= 0 <= high else ("worse", "better")[(mean > 0) == (k == 0)]
+            row |= {what: round(float(mine.mean()), 4), f"{what} minus baseline": f"{mean:+.4f} [{low:+.4f}, {high:+.4f}] {verdict}"}
+        table.append(row | {"SECS over seeds": round(float(marks[name][:, test == which, 0].mean(1).std(ddof=1)), 4)})
+    level = marks["Baseline"][:, test == "intra", 0].mean()
+    points = {**{name: found for name, found in marks.items() if " " in name}, "tau 0.25": marks["+LF"]}
+    sweeps = {kind: {name.split()[1]: round(float(found[0, test == "intra", 0].mean() - level), 4) for name, found in sorted(points.items())
+                     if name.startswith(kind)} for kind in ("tau", "noise")}
+    (run / "judged.json").write_text(json.dumps({"table": table, "sweeps": sweeps}, indent=1))
+    return table, sweeps
+
+
 def main(task, shared="../shared", out=None):
-    shared, out = Path(shared).resolve(), Path(out or f"runs/judge-{task}").resolve()
+    shared, out = Path(shared).resolve(), Path(out or ("runs/04-full" if task == "filling" else f"runs/judge-{task}")).resolve()
+    if task == "filling":
+        return print(*filling(out, shared / "tools" / "judge.py"), sep="\n")
     out.mkdir(parents=True, exist_ok=True)
     home, voices = shared / "eval", Voices.load(os.environ.get("VOICE_ATLAS_CHECKPOINTS", CHECKPOINTS))
     plan = [json.loads(line) for line in (home / "plan.jsonl").read_text().splitlines()][:: int(os.environ.get("EVERY", 1))]
