@@ -142,7 +142,8 @@ class Voices:
         Raises ValueError for a bad clip, settings out of range, or where the weights of lesson 06 are missing.
         """
         started = time.time()
-        for name, value, low, high in (("strength", strength, 0, 1), ("pitch", pitch, 0, 1), ("detail", detail or 0, 0, 1),
+        detail = self.flow_vae.config.detail if detail is None and self.flow_vae else detail or 0.0
+        for name, value, low, high in (("strength", strength, 0, 1), ("pitch", pitch, 0, 1), ("detail", detail, 0, 1),
                                        ("semitones", semitones, -12, 12)):
             if not low <= value <= high:
                 raise ValueError(f"{name} is {value}: choose {low} to {high}.")
@@ -161,7 +162,7 @@ class Voices:
             torch.manual_seed(int(seed) % 2**63)
             said = self.flow_vae.convert(whole, own, interpolate(own, asked, strength), pitch, semitones, detail, told=told)
         said = fade(audio.normalise(said[0, 0].numpy()[: len(wav)]))
-        settings = {"seed": seed, "strength": strength, "pitch": pitch, "semitones": semitones}
+        settings = {"seed": seed, "strength": strength, "pitch": pitch, "semitones": semitones, "detail": detail}
         return Speech(audio.RATE, said, settings | self._facts("flow_vae", said, started))
 
 

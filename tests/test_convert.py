@@ -159,8 +159,8 @@ def run(voices, tmp_path):
     paths = [str(tmp_path / f"{name}.wav") for name in ("source", "voice")]
     [audio.save(path, *clip) for path, clip in zip(paths, (SOURCE, VOICE))]
 
-    def ask(source=paths[0], target=paths[1], consent=True, strength=1.0, pitch=1.0, semitones=0, seed=0, taken=None):
-        return function(source, target, consent, strength, pitch, semitones, seed, SimpleNamespace(session_hash="a"), taken=taken)
+    def ask(source=paths[0], target=paths[1], consent=True, strength=1.0, pitch=1.0, semitones=0, seed=0, detail=0.5, taken=None):
+        return function(source, target, consent, strength, pitch, semitones, seed, detail, SimpleNamespace(session_hash="a"), taken=taken)
     return ask
 
 
@@ -169,10 +169,10 @@ def test_the_tab_gives_what_the_library_gives(run, voices):
     sound, picture, facts = run(seed=4)
     _, samples = audio.load(sound)
     source, target = ((audio.RATE, np.round(np.clip(wav, -1, 1) * 32767) / 32768) for _, wav in (SOURCE, VOICE))
-    assert len(samples) == 40000 and np.corrcoef(samples, voices.convert(source, target, seed=4).wav)[0, 1] > 0.99
+    assert len(samples) == 40000 and np.corrcoef(samples, voices.convert(source, target, seed=4, detail=0.5).wav)[0, 1] > 0.99
     assert Path(picture).read_bytes()[:4] == b"\x89PNG" and "voice-atlas-" in sound
     for wanted in (r"-?\d\.\d\d to the voice asked for, -?\d\.\d\d to the source", r"Real-time factor\*\* \d\.\d+", "tiny-vc",
-                   r"seed\*\* 4"):
+                   r"seed\*\* 4", r"detail\*\* 0.5"):
         assert re.search(wanted, facts), (wanted, facts)
 
 
@@ -206,3 +206,13 @@ def test_the_page_can_be_built(voices):
     with gr.Blocks() as page:
         tab.build(voices)
     assert "convert" in {fn.api_name for fn in page.fns.values()}
+
+
+@pytest.mark.parametrize(("wer", "warned"), [(0.41, True), (0.2, False)])
+def test_early_weights_say_so(voices, monkeypatch, wer, warned):
+    """Catches a visitor who is left to find out that words are lost; the card knows, and the page must tell while it is so."""
+    monkeypatch.setitem(voices.cards["flow_vae"], "figures", {"wer": wer})
+    with gr.Blocks() as page:
+        tab.build(voices)
+    said = [block.value for block in page.blocks.values() if isinstance(block, gr.Markdown) and "Early weights" in (block.value or "")]
+    assert bool(said) == warned and (not warned or "41 %" in said[0])

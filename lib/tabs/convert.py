@@ -41,7 +41,8 @@ def facts(voices, speech, spk_emb, source, lines):
     return "\n".join(f"- {line}" for line in (
         f"**Similarity of the result** {alike} (cosine by our own encoder; source and voice: {own @ spk_emb:.2f})",
         f"**Real-time factor** {said['real_time_factor']:.3f} ({said['seconds']:.1f} s of sound in {said['took']:.2f} s)",
-        f"**Strength** {said['strength']:g}, **pitch** {said['pitch']:g} and {said['semitones']:+g} semitones, **seed** {said['seed']}",
+        f"**Strength** {said['strength']:g}, **pitch** {said['pitch']:g} and {said['semitones']:+g} semitones, "
+        f"**detail** {said['detail']:g}, **seed** {said['seed']}",
         f"**Checkpoint** {card.get('name', 'flow_vae')}, training budget: {card['budget']}", *lines))
 
 
@@ -68,7 +69,7 @@ def callbacks(voices, folder):
     """The functions behind Convert and Stop.  All they keep is when each visitor last pressed Stop."""
     stop, stopped = speak.stopper()
 
-    def run(source, target, consent, strength, pitch, semitones, seed,
+    def run(source, target, consent, strength, pitch, semitones, seed, detail,
             request: gr.Request, progress=gr.Progress(), taken=None):  # noqa: B008  gradio reads the default
         asked, visitor = time.monotonic(), request.session_hash
         try:
@@ -82,7 +83,7 @@ def callbacks(voices, folder):
                 spk_emb = voices.voice(voice or taken["spk_emb"])
             except ValueError as error:
                 raise ValueError(f"The voice to borrow: {error}") from error
-            speech = voices.convert(source, spk_emb, strength, pitch, semitones, seed,
+            speech = voices.convert(source, spk_emb, strength, pitch, semitones, seed, detail,
                                     progress=lambda share, words: progress(share, desc=words),
                                     cancelled=lambda: stopped(visitor, asked))
             sounds = {"Source": (audio.RATE, ours)} | ({"Voice": (audio.RATE, audio.prepare(voice))} if voice else {})
@@ -111,10 +112,12 @@ def build(voices, taken=None):
             choice = gr.Radio(list(paths), value=speak.FIRST, label="Example voices", info="Virtual voices: nobody stands behind them.")
             target = gr.Audio(paths[speak.FIRST], label="Voice to borrow (5 to 10 s)", elem_id="target", **clip)
             checked_target = gr.Markdown(speak.report(paths[speak.FIRST]), elem_id="check-target", elem_classes="check")
-    with gr.Accordion("Strength, pitch, seed", open=False):
+    with gr.Accordion("Strength, pitch, detail, seed", open=False):
         strength = gr.Slider(0.0, 1.0, 1.0, step=0.05, label="Strength", info="0 keeps the voice of the source, 1 is the other.")
         pitch = gr.Slider(0.0, 1.0, 1.0, step=0.05, label="Pitch", info="0 keeps the register of the source, 1 is that of the voice.")
         semitones = gr.Slider(-12, 12, 0, step=0.5, label="Semitones", info="Added to it; 12 are an octave.")
+        detail = gr.Slider(0.0, 1.0, voices.flow_vae.config.detail, step=0.05, label="Detail",
+                           info="How closely the result follows the source: more keeps words clear, less keeps the old voice out.")
         seed = gr.Number(0, label="Seed", info="The same seed gives the same sound.", precision=0, minimum=0, maximum=speak.SEEDS - 1)
     consent = gr.Checkbox(label="I may use both voices: they are mine, their owners agreed, or they are virtual.")
     with gr.Row():
@@ -127,7 +130,7 @@ def build(voices, taken=None):
     line = gr.Markdown(elem_classes="check")
     run, stop = callbacks(voices, result.GRADIO_CACHE)
     own = dict(api_visibility="private", show_progress="hidden", concurrency_limit=None)
-    running = go.click(run, [source, target, consent, strength, pitch, semitones, seed, taken], [result, drawn, line],
+    running = go.click(run, [source, target, consent, strength, pitch, semitones, seed, detail, taken], [result, drawn, line],
                        api_name="convert", concurrency_limit=2, scroll_to_output=True)
     halt.click(stop, cancels=[running], **own)
     choice.input(paths.get, choice, target, **own)
