@@ -35,7 +35,7 @@ lint: .venv/.dev  ## ruff and import-linter
 notebooks: .venv/.dev  ## build notebooks/*.ipynb from notebooks/src (DEMO_BUDGET=full for what is shipped)
 	$(RUN) notebooks/build.py
 
-bench: .venv/.app  ## our decoder and speak() against HiFi-GAN, side by side
+bench: .venv/.app  ## our decoder, speak(), extract() and convert() beside HiFi-GAN
 	$(RUN) bench.py
 
 judge: .venv/.app  ## speak for strangers and have it judged (SHARED=../shared, TASK=speak, extract, convert or filling)

@@ -1,9 +1,10 @@
-"""make bench: our decoder and whole speak() beside HiFi-GAN in one run, taking turns; inference, then a training step."""
+"""make bench: our decoder, speak(), extract() and convert() beside HiFi-GAN in one run, taking turns; then a training step."""
 import itertools
 import platform
 import statistics
 import time
 
+import numpy as np
 import torch
 
 from lib import audio, corpus, losses, text
@@ -84,6 +85,13 @@ def main():
             f"our decoder ({c.decoder})": (lambda: voices.tts.decoder(z, g), voices.tts.decoder),
             "our whole speak(text, clip)": (lambda: voices.speak(WORDS, clip, speed=min(2.0, max(0.5, speed))),
                                             voices.encoder, voices.tts)}
+    size, (source, other) = round(SECONDS * audio.RATE), (corpus.wav(row) for row in corpus.rows(split="valid")[::9][:2])
+    source, other = (audio.RATE, np.resize(source, size)), (audio.RATE, np.resize(other, size))  # of exactly SECONDS
+    if voices.attractor:
+        both = (audio.RATE, source[1] + other[1])
+        jobs["our whole extract(two at once)"] = (lambda: voices.extract(both, 2), voices.encoder, voices.attractor)
+    if voices.flow_vae:
+        jobs["our whole convert(source, clip)"] = (lambda: voices.convert(source, other), voices.encoder, voices.tts, voices.flow_vae)
     with torch.no_grad():
         taken = medians({name: job for name, (job, *_) in jobs.items()}, 7)
     table(f"Inference of {SECONDS:g} s", "RTF", {name: millions(*nets) for name, (_, *nets) in jobs.items()}, taken, SECONDS)
