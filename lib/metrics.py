@@ -173,11 +173,6 @@ def si_sdr(est, ref):
     return _ratio(target, est - target)
 
 
-def si_sdri(est, ref, mix):
-    """SI-SDR of est over that of doing nothing, the mixture mix itself, in dB; shapes as `si_sdr`."""
-    return si_sdr(est, ref) - si_sdr(mix, ref)
-
-
 def sdr(est, ref):
     """Plain signal-to-distortion ratio in dB, 10 log10(|ref|^2 / |ref - est|^2): level and delay count as errors.
 

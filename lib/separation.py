@@ -38,11 +38,6 @@ def pit(losses):
     return least, orders[which]
 
 
-def reconstruction(est_sources, sources):
-    """Mean of minus SI-SDR of est_sources against sources [B, S, T] in the order given: attractors know whose they are."""
-    return negative_si_sdr(est_sources, sources).mean()
-
-
 def circle(attractors, who, margin=0.25, scale=32.0):
     """Contrastive circle loss of unit attractors [n, D] of people who [n]: one person's together, others' apart.
 

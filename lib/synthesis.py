@@ -97,8 +97,7 @@ class Voices:
                 progress(i / len(tokens), f"sentence {i + 1} of {len(tokens)}")
             pieces.append(self._sentence(ids, spk_emb, seed + 7919 * i, speed, noise_scale))
         wav = join(pieces)
-        settings = {"seed": seed, "speed": speed, "noise_scale": noise_scale}
-        return Speech(audio.RATE, wav, settings | self._facts("tts", wav, started))
+        return Speech(audio.RATE, wav, {"seed": seed, "speed": speed, "noise_scale": noise_scale} | self._facts("tts", wav, started))
 
     def _facts(self, name, wav, started):
         """What every result says of its making."""

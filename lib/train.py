@@ -24,9 +24,6 @@ class Batches(torch.utils.data.Dataset):
     def __init__(self, draw, steps, seed, rank=0, world=1):
         self.draw, self.steps, self.seed, self.rank, self.world = draw, steps, seed, rank, world
 
-    def __len__(self):
-        return self.steps
-
     def __getitem__(self, i):
         return self.draw(np.random.default_rng([self.seed, i * self.world + self.rank]))
 

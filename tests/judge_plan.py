@@ -1,12 +1,12 @@
 """make judge: what a stranger would ask of the shipped weights, made through Voices and measured by models we did not train.
 
-    python tests/judge_plan.py speak|extract|convert|filling [SHARED [OUT]]
+    python tests/judge_plan.py speak|extract|convert|filling|satts [SHARED [OUT]]
 
 SHARED (default ../shared) holds eval/plan.jsonl, corpus/ and tools/judge.py with its environment (tools/judge-setup.sh).
 speak: every line of the plan.  extract: the same, from the reference mixed with another person's at equal level, of the voices
 found the one nearest to the clean reference.  convert: as many valid utterances with human transcripts, each to another
 person's reference; beside the result the source itself is judged, against the target and as the top line of WER.
-filling: what lesson 04's full run left under runs/04-full (OUT: another folder), paired by reference; writes judged.json there.
+filling, satts: what the full runs of lessons 04 and 05 left under runs/ (OUT: another folder), paired by reference; judged.json says it.
 """
 import json
 import os
@@ -72,34 +72,64 @@ def write(path, lines):
     return path
 
 
+def heard(run, judge):
+    """{folder: [lines, 2] of SECS and WER} for every folder of a run that has a manifest."""
+    return {manifest.parent.name: np.array([(line["secs"], line["wer"]) for line in judged(manifest, judge)["lines"]])
+            for manifest in sorted(run.glob("*/manifest.jsonl"))}
+
+
+def against(mine, base):
+    """Cells of a table for marks [n, 2] of n independent people, paired with those of another system; 95 % intervals."""
+    row = {}
+    for k, what in enumerate(("SECS", "WER")):
+        mean, low, high = metrics.bootstrap((mine - base)[:, k])
+        verdict = "" if mine is base else "inside the noise" if low <= 0 <= high else ("worse", "better")[(mean > 0) == (k == 0)]
+        row |= {what: round(float(mine[:, k].mean()), 4), f"{what} minus first": f"{mean:+.4f} [{low:+.4f}, {high:+.4f}] {verdict}"}
+    return row
+
+
 def filling(run, judge):
-    """Table and sweeps of lesson 04, by the judge: means over seeds, differences to the baseline by reference, with 95 % intervals."""
+    """Table and sweeps of lesson 04: means over seeds, differences to the baseline by reference."""
     runs = {}
-    for manifest in sorted(run.glob("*/manifest.jsonl")):
-        test = [json.loads(line)["test"] for line in manifest.read_text().splitlines()]
-        lines = judged(manifest, judge)["lines"]
-        runs.setdefault(manifest.parent.name.rsplit(" ", 1)[0], []).append([(one["secs"], one["wer"]) for one in lines])
-    marks, test, table = {name: np.array(found) for name, found in runs.items()}, np.array(test), []  # [seeds, references, 2]
-    for which, name in ((which, name) for which in dict.fromkeys(test) for name in ("Baseline", "+LF", "+PS", "+CS")):
-        row = {"test": which, "system": name}
-        for k, what in enumerate(("SECS", "WER")):
-            mine, base = (marks[one][:, test == which, k] for one in (name, "Baseline"))
-            mean, low, high = metrics.bootstrap((mine - base).mean(0))
-            verdict = "" if name == "Baseline" else "inside the noise" if low <= 0 <= high else ("worse", "better")[(mean > 0) == (k == 0)]
-            row |= {what: round(float(mine.mean()), 4), f"{what} minus baseline": f"{mean:+.4f} [{low:+.4f}, {high:+.4f}] {verdict}"}
-        table.append(row | {"SECS over seeds": round(float(marks[name][:, test == which, 0].mean(1).std(ddof=1)), 4)})
-    level = marks["Baseline"][:, test == "intra", 0].mean()
+    for folder, marks in heard(run, judge).items():
+        runs.setdefault(folder.rsplit(" ", 1)[0], []).append(marks)
+    marks = {name: np.array(found) for name, found in runs.items()}  # [seeds, references, 2]
+    test = np.array([json.loads(line)["test"] for line in (run / "Baseline 0" / "manifest.jsonl").read_text().splitlines()])
+    means, table = {name: found.mean(0) for name, found in marks.items()}, []
+    for which, name in ((which, name) for which in dict.fromkeys(test.tolist()) for name in ("Baseline", "+LF", "+PS", "+CS")):
+        base = means["Baseline"][test == which]
+        spread = marks[name][:, test == which, 0].mean(1).std(ddof=1)
+        table.append({"test": which, "system": name} | against(base if name == "Baseline" else means[name][test == which], base)
+                     | {"SECS over seeds": round(float(spread), 4)})
     points = {**{name: found for name, found in marks.items() if " " in name}, "tau 0.25": marks["+LF"]}
-    sweeps = {kind: {name.split()[1]: round(float(found[0, test == "intra", 0].mean() - level), 4) for name, found in sorted(points.items())
-                     if name.startswith(kind)} for kind in ("tau", "noise")}
-    (run / "judged.json").write_text(json.dumps({"table": table, "sweeps": sweeps}, indent=1))
-    return table, sweeps
+    sweeps = {kind: {name.split()[1]: round(float((found[0] - means["Baseline"])[test == "intra", 0].mean()), 4)
+                     for name, found in sorted(points.items()) if name.startswith(kind)} for kind in ("tau", "noise")}
+    return {"table": table, "sweeps": sweeps}
+
+
+def satts(run, judge):
+    """Tables of lesson 05: every folder is called "reference, system"; a mean over the sentences of each stranger."""
+    marks = {}
+    for folder, found in heard(run, judge).items():
+        where, name = folder.split(", ", 1)
+        marks.setdefault(where, {})[name] = found.reshape(-1, int(os.environ.get("SENTENCES", 2)), 2).mean(1)
+    tables = {}
+    for where, systems in marks.items():
+        first = next(name for name in systems if name.startswith("SV2TTS"))
+        order = sorted(systems, key=lambda name: name != first)
+        tables[where] = [{"system": name} | against(systems[name], systems[first]) for name in order]
+    return tables
+
+
+RUNS = {"filling": ("runs/04-full", filling), "satts": ("runs/05-full", satts)}
 
 
 def main(task, shared="../shared", out=None):
-    shared, out = Path(shared).resolve(), Path(out or ("runs/04-full" if task == "filling" else f"runs/judge-{task}")).resolve()
-    if task == "filling":
-        return print(*filling(out, shared / "tools" / "judge.py"), sep="\n")
+    shared, out = Path(shared).resolve(), Path(out or (RUNS[task][0] if task in RUNS else f"runs/judge-{task}")).resolve()
+    if task in RUNS:
+        found = RUNS[task][1](out, shared / "tools" / "judge.py")
+        (out / "judged.json").write_text(json.dumps(found, indent=1))
+        return print(json.dumps(found, indent=1))
     out.mkdir(parents=True, exist_ok=True)
     home, voices = shared / "eval", Voices.load(os.environ.get("VOICE_ATLAS_CHECKPOINTS", CHECKPOINTS))
     plan = [json.loads(line) for line in (home / "plan.jsonl").read_text().splitlines()][:: int(os.environ.get("EVERY", 1))]

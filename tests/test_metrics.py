@@ -177,12 +177,11 @@ def test_si_sdr_ignores_scale_and_offset_where_sdr_does_not():
     assert metrics.sdr(0.5 * ref, ref) == pytest.approx(20 * math.log10(2))
 
 
-def test_si_sdr_keeps_leading_axes_and_measures_the_gain():
+def test_si_sdr_keeps_leading_axes():
     rng = np.random.default_rng(3)
     ref, noise = orthogonal(rng, 4000)
     est, ref = np.stack([ref + noise, ref + 0.1 * noise]), np.stack([ref, ref])
     np.testing.assert_allclose(metrics.si_sdr(est, ref), [0, 20], atol=1e-6)
-    np.testing.assert_allclose(metrics.si_sdri(est, ref, est[::-1]), [-20, 20], atol=1e-6)
     assert metrics.sdr(ref[0], ref[0]) == math.inf
 
 

@@ -109,7 +109,7 @@ class SpeakerAttractor(nn.Module):
 
     def forward(self, mix, sources, oracle=False):
         """What the losses need for mix [B, 1, T] and its sources [B, S, T], as a dict: est_sources [B, S, T], attractors [B, S, D],
-        masks, their cosine and weight (a bin's share of the level times its ideal mask), all [B, S, F, N].
+        masks, their cosine and weight (a bin's share of the level times its ideal mask), all [B, S, F, N]; V, unit bins [B, F, N, D].
 
         oracle: apply the ideal masks themselves, which trains encoder and decoder; only here have they a gradient.
         """
@@ -122,7 +122,8 @@ class SpeakerAttractor(nn.Module):
             h, length = self.bins(level)
             attractors = self.attract(h, length, weight)
             masks, cosine = self.masks(h, length, attractors)
-            out = {"attractors": attractors, "cosine": cosine, "weight": weight}
+            V = self.out(h).unflatten(2, (-1, self.config.D)) / length.unsqueeze(3).to(h.dtype)
+            out = {"attractors": attractors, "cosine": cosine, "weight": weight, "V": V}
         return out | {"masks": masks, "est_sources": self.decode(code * masks.unsqueeze(3), mix.shape[2])}
 
     @torch.no_grad()

@@ -125,9 +125,8 @@ class FlowVAE(nn.Module):
             mask, hz = torch.ones(1, 1, end - start, device=wav.device), f0[:, start:end]
             code = self.content(mel[:, :, start:end], mask)
             m_p, logs_p = self.content.distribution(code, hz * 2**move, mask, g)
-            if detail:
-                m_own, _ = self.content.distribution(code, hz, mask, own_g)
-                m_p = m_p + detail * (self.flow(lent.posterior(spec[:, :, start:end], mask, own_g)[0], mask, own_g) - m_own)
+            m_own, _ = self.content.distribution(code, hz, mask, own_g)
+            m_p = m_p + detail * (self.flow(lent.posterior(spec[:, :, start:end], mask, own_g)[0], mask, own_g) - m_own)
             z = self.flow(m_p + noise[:, :, start:end] * torch.exp(logs_p), mask, g, reverse=True)
             return lent.decoder(z, g)[0, 0].float().cpu().numpy()
         return torch.tensor(convert.chunked(run, mel.shape[2], chunk))[None, None]

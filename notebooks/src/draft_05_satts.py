@@ -248,7 +248,7 @@ show.display(show.table([{"voices": name, "explained": share} for name, share in
 
 # %%
 (old, new), lost = start.conditioning.project.values(), copy.deepcopy(start)
-[part.reset_parameters() for part in lost.conditioning.project["attractor"]]
+torch.manual_seed(0), [part.reset_parameters() for part in lost.conditioning.project["attractor"]]
 if START == "fitted":
     new[0].weight.data, new[0].bias.data = U[:-1].T.contiguous(), U[-1].clone()
     new[1].load_state_dict(old[1].state_dict())
@@ -399,8 +399,9 @@ show.exercise(1, chance, lambda answer: all(abs(answer(D) - float(unit(np.random
 #
 # ## 7. The tables
 #
-# Every system says the same sentences for every stranger, and each result is marked by both judges (and by a recogniser, if there
-# is one: `VOICE_ATLAS_ASR`, a Whisper model by name or folder). What is asked of whom:
+# Every system says the same sentences for every stranger, and each result is marked by both judges. (All sound is kept, with a list
+# of what was asked: `make judge TASK=satts` adds the marks of an encoder made by other people, and the words that a recogniser
+# mishears.) What is asked of whom:
 #
 # | reference | systems |
 # |---|---|
@@ -416,7 +417,6 @@ show.exercise(1, chance, lambda answer: all(abs(answer(D) - float(unit(np.random
 
 # %%
 SENTENCES = [WORDS, "Nobody had told the gardener that the gate was locked."][: budget.pick(quick=1, full=2)]
-read = metrics.asr(os.environ["VOICE_ATLAS_ASR"]) if "VOICE_ATLAS_ASR" in os.environ else None
 parts = [apart(mix, wanted) for mix, wanted in zip(references["mixed"], strangers["attractor"])]
 room = {kind: [vector(kind, wav) for wav in references["room"]] for kind in EARS}
 ASKED = {"clean": {"SV2TTS": (sv2tts, "verification", strangers["verification"]), "SATTS": (satts, "attractor", strangers["attractor"]),
@@ -427,23 +427,26 @@ ASKED = {"clean": {"SV2TTS": (sv2tts, "verification", strangers["verification"])
                    "SATTS": (satts, "attractor", [found for found, _ in parts])}}
 
 
-def examine(net, kind, vectors):
-    """{judge: [a mark for each stranger]} of a network, asked by vectors [D] of one kind; means over the sentences."""
-    marks = {}
-    for ref_wav, spk_emb in zip(clean, vectors):
+def examine(folder, net, kind, vectors):
+    """{judge: [a mark for each stranger]} of a network, asked by vectors [D] of one kind; means over the sentences.  All sound stays in folder."""
+    marks, lines = {}, []
+    folder.mkdir(parents=True, exist_ok=True)
+    for k, (ref_wav, spk_emb) in enumerate(zip(clean, vectors)):
         said = [say(net, kind, spk_emb, words) for words in SENTENCES]
         for judge, ear in JUDGES.items():
             marks.setdefault(judge, []).append(float(np.mean([metrics.secs(vector(ear, ref_wav), vector(ear, sound)) for sound in said])))
-        if read:
-            marks.setdefault("WER", []).append(metrics.wer(SENTENCES, [read(sound) for sound in said]))
+        lines += [{"wav": f"{k}-{j}.wav", "text": words, "reference": f"../clean-{k}.wav"} for j, words in enumerate(SENTENCES)]
+        for path, sound in (RUN / f"clean-{k}.wav", ref_wav), *((folder / f"{k}-{j}.wav", sound) for j, sound in enumerate(said)):
+            audio.save(path, audio.RATE, sound)
+    (folder / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return marks
 
 # %%
 def kept(where, name):
     """Marks of one system, from its file if it was examined before."""
-    path = RUN / f"{where}, {name}{', read' if read else ''}.json"
+    path = RUN / f"{where}, {name}" / "marks.json"
     if not path.exists():
-        path.write_text(json.dumps(examine(*ASKED[where][name])))
+        path.write_text(json.dumps(examine(path.parent, *ASKED[where][name])))
     return json.loads(path.read_text())
 
 
@@ -453,9 +456,9 @@ def compare(marks):
     for name, found in marks.items():
         line, said = {"system": name}, []
         for judge, values in found.items():
-            gain = (np.array(values) - marks[first][judge]) * (-1 if judge == "WER" else 1)  # of words misheard, fewer are better
+            gain = np.array(values) - marks[first][judge]
             (mean, low, high), (more, least, most) = metrics.bootstrap(values), metrics.bootstrap(gain)
-            said += ["inside the noise" if least <= 0 <= most else "better" if more > 0 else "worse"] if judge in JUDGES else []
+            said += ["inside the noise" if least <= 0 <= most else "better" if more > 0 else "worse"]
             line |= {judge: f"{mean:.3f} [{low:.3f}, {high:.3f}]", f"gain in {judge}": "-" if name == first else f"{more:+.3f} [{least:+.3f}, {most:+.3f}]"}
         verdict = said[0] if said[0] == said[1] else f"the judges disagree: {said[0]} (encoder), {said[1]} (attractors)"
         lines.append(line | {f"against {first}": "-" if name == first else verdict})
@@ -473,7 +476,7 @@ for where, lines in tables.items():
 # - **SECS** stands with its interval, and beside it the **gain**, the *paired* difference: for each stranger the mark of this system
 #   minus that of the first one, then the mean. Some voices are easy and some are hard for everybody; a difference within a stranger
 #   does not feel this. Both intervals come from the bootstrap of lesson 04: draw as many strangers as there are, with replacement, two
-#   thousand times; 95 % of the means lie in it. (For WER, where there is one, a gain is fewer words misheard.)
+#   thousand times; 95 % of the means lie in it.
 # - **The verdict** is a rule and not an opinion. An interval that holds 0 is *inside the noise*. Only what both judges say counts.
 # - *Inside the noise* does not mean *equal*. It means that so few strangers cannot tell. Look at the ends of the interval: so
 #   large the difference may still be.
