@@ -202,12 +202,11 @@ def pesq(est, ref):
 
     Raises ValueError for silence, unequal lengths, or where PESQ finds no utterance.
     """
-    from pesq import PesqError
-    from pesq import pesq as measure
+    import pesq as package
     est, ref = _pair(est, ref)
     try:
-        return float(measure(audio.RATE, ref.astype("float32"), est.astype("float32"), "wb"))
-    except PesqError as error:
+        return float(package.pesq(audio.RATE, ref.astype("float32"), est.astype("float32"), "wb"))
+    except package.PesqError as error:
         said = error.args[0] if error.args else type(error).__name__
         said = said.decode() if isinstance(said, bytes) else said
         raise ValueError(f"PESQ cannot measure {len(ref) / audio.RATE:.2f} s ({said}): is it speech?") from error

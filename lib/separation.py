@@ -4,7 +4,7 @@ import itertools
 import torch
 import torch.nn.functional as F
 
-MOST, SHARE = 4, 0.05  # people in one mixture; each of them has at least this share of its level
+MOST = 4  # people in one mixture
 
 
 def negative_si_sdr(est_sources, sources, most=30.0):
@@ -65,9 +65,9 @@ def compactness(cosine, weight):
 
 
 def spherical_kmeans(points, weight, K, starts=4, steps=20, seed=0):
-    """Directions [K, D] of clusters of unit points [P, D] with weight [P], and which is nearest to each point [P].  Source: [SKMEANS].
+    """Directions [K, D] of clusters of unit points [P, D] with weight [P], which is nearest to each point [P], and its mean cosine.
 
-    The best of `starts` seeded k-means++ starts, all computed at once.  Differs: louder bins weigh more, as in [SATTS] eq. (2).
+    Source: [SKMEANS], the best of `starts` seeded k-means++ starts, made at once.  Differs: louder bins weigh more, as in [SATTS] eq. (2).
     """
     rng = torch.Generator().manual_seed(seed)
     centres = points[torch.multinomial(weight, starts, replacement=True, generator=rng)][:, None]  # [starts, 1, D]
@@ -79,19 +79,21 @@ def spherical_kmeans(points, weight, K, starts=4, steps=20, seed=0):
         centres = torch.where(pulled.norm(dim=2, keepdim=True) > 1e-8, F.normalize(pulled, dim=2), centres)  # an empty one stays
     cosine, nearest = (centres @ points.T).max(1)
     best = (cosine * weight).sum(1).argmax()
-    return centres[best], nearest[best]
+    return centres[best], nearest[best], float((cosine[best] * weight).sum() / weight.sum())
 
 
-def people(points, weight, same, speakers=None):
+def people(points, weight, gains, speakers=None):
     """Directions [K, D] of `speakers` people, or of as many as unit points [P, D] with weight [P] show.
 
-    Those are the largest K <= 4 of which no two are nearer than the cosine `same` and none holds under 5 % of the weight: one
-    person cut in two gives two near ones.  `same` is tuned on training speakers.  Raises ValueError unless speakers is 1 to 4 or None.
+    A second, third and fourth one is believed as long as each brings the points nearer to their directions, by gains [3] in the mean
+    cosine; gains are tuned on training speakers.  Raises ValueError unless speakers is 1 to 4 or None.
     """
     if speakers is not None and speakers not in range(1, MOST + 1):
         raise ValueError(f"{speakers!r} speakers: choose 1 to {MOST}, or None to let the network count.")
-    for K in (speakers,) if speakers else range(MOST, 0, -1):
-        found, nearest = spherical_kmeans(points, weight, K)
-        held = (weight[:, None] * F.one_hot(nearest, K)).sum(0) / weight.sum()
-        if K == 1 or speakers or ((found @ found.T - 2 * torch.eye(K)).max() < same and held.min() >= SHARE):
-            return found
+    kept, before = None, -1.0
+    for K in (speakers,) if speakers else range(1, MOST + 1):
+        found, _, mean = spherical_kmeans(points, weight, K)
+        if K > 1 and not speakers and mean - before < gains[K - 2]:
+            break
+        kept, before = found, mean
+    return kept

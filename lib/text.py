@@ -36,8 +36,7 @@ _UNITS = {"kg": "kilogram", "g": "gram", "mg": "milligram", "lb": "pound", "lbs"
           "ms": "millisecond", "sec": "second", "min": "minute", "hrs": "hour", "hr": "hour"}
 _MONEY = {"$": ("dollar", "dollars", "cent", "cents"), "£": ("pound", "pounds", "penny", "pence"),
           "€": ("euro", "euros", "cent", "cents"), "¥": ("yen", "yen", "sen", "sen"),
-          "₩": ("won", "won", "jeon", "jeon"), "₹": ("rupee", "rupees", "paisa", "paise"),
-          "¢": ("cent", "cents", "", "")}
+          "₩": ("won", "won", "jeon", "jeon"), "₹": ("rupee", "rupees", "paisa", "paise"), "¢": ("cent", "cents", "", "")}
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 _SIGNS = {"&": " and ", "@": " at ", "+": " plus ", "=": " equals ", "%": " percent ", "#": " number "}
 

@@ -13,7 +13,7 @@ from lib import audio
 from lib.models.attractor import AttractorConfig, SpeakerAttractor
 from lib.tabs import extract as tab
 
-TINY = AttractorConfig(window=256, hop=128, D=6, channels=12, hidden=16, width=8, repeats=1, blocks=3, same=0.9)
+TINY = AttractorConfig(window=256, hop=128, D=6, channels=12, hidden=16, width=8, repeats=1, blocks=3)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ import torch
 
 from lib import metrics, separation
 
+GAINS = (0.1, 0.1, 0.1)
+
 
 @pytest.fixture
 def noise():
@@ -113,10 +115,10 @@ def test_compactness_is_one_minus_the_weighted_cosine():
 def test_kmeans_finds_the_clusters(K):
     """Catches a start that leaves two clusters as one, and centres off the sphere."""
     points, owner = clusters(K)
-    centres, nearest = separation.spherical_kmeans(points, torch.ones(len(points)), K)
+    centres, nearest, mean = separation.spherical_kmeans(points, torch.ones(len(points)), K)
     assert torch.allclose(centres.norm(dim=1), torch.ones(K), atol=1e-5)
     assert len({(int(a), int(b)) for a, b in zip(owner, nearest)}) == K, "every cluster is one person's"
-    again, _ = separation.spherical_kmeans(points, torch.ones(len(points)), K)
+    again, _, _ = separation.spherical_kmeans(points, torch.ones(len(points)), K)
     assert torch.equal(centres, again), "no chance in it"
 
 
@@ -124,7 +126,7 @@ def test_kmeans_listens_to_loud_points():
     """Catches ignored weights: a crowd of quiet points must not own a centre."""
     points, owner = clusters(3)
     weight = torch.where(owner == 2, 1e-6, 1.0)
-    centres, _ = separation.spherical_kmeans(points, weight, 2)
+    centres, _, _ = separation.spherical_kmeans(points, weight, 2)
     assert (centres @ torch.eye(12)[:3].T).amax(0)[2] < 0.3
 
 
@@ -133,17 +135,17 @@ def test_people_are_counted(K):
     """Catches one person taken for two, and two for one."""
     points, _ = clusters(K, P=600, spread=0.6)
     weight = torch.rand(600, generator=torch.Generator().manual_seed(1))
-    assert len(separation.people(points, weight, same=0.5)) == K
-    assert len(separation.people(points, weight, same=0.5, speakers=2)) == 2
+    assert len(separation.people(points, weight, GAINS)) == K
+    assert len(separation.people(points, weight, GAINS, speakers=2)) == 2
 
 
 def test_a_trace_of_somebody_is_nobody():
     """Catches crumbs counted as people: 2 % of the level is a door, or a mistake."""
     points, _ = clusters(2, P=1000, weights=[0.98, 0.02])
-    assert len(separation.people(points, torch.ones(1000), same=0.5)) == 1
+    assert len(separation.people(points, torch.ones(1000), GAINS)) == 1
 
 
 @pytest.mark.parametrize("speakers", [0, 5, -1, "two"])
 def test_impossible_numbers_are_refused(speakers):
     with pytest.raises(ValueError, match="choose 1 to 4"):
-        separation.people(torch.eye(3), torch.ones(3), 0.5, speakers)
+        separation.people(torch.eye(3), torch.ones(3), GAINS, speakers)

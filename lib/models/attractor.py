@@ -17,7 +17,7 @@ Separated = namedtuple("Separated", "mix wavs attractors masks level")
 
 @dataclass(frozen=True)
 class AttractorConfig:
-    """Sizes: window and hop of the basis in samples, D of an attractor, TCN; `same`: cosine at which two attractors are one person."""
+    """Sizes: window and hop of the basis in samples, D of an attractor, TCN; gains: see lib.separation.people."""
     window: int = 640
     hop: int = 320
     D: int = 40
@@ -26,7 +26,7 @@ class AttractorConfig:
     width: int = 96
     repeats: int = 2
     blocks: int = 6
-    same: float = 0.5
+    gains: tuple = (0.04, 0.03, 0.05)
 
     @property
     def N(self):  # filters of the basis

@@ -14,6 +14,7 @@ SAMPLE = "I was only half of what you heard, and now I am all of it."
 EXAMPLES = {"Birch and Willow, a deep and a high voice": ("va-15", "va-20"),
             "Cedar and Linden, closer together": ("va-21", "va-22"),
             "Alder, Hazel and Willow, three at once": ("va-05", "va-16", "va-20")}
+ALIKE = 0.72  # of training people two halves of one person are nearer than that, two people seldom
 COUNTS = {"Tell me": None, "1": 1, "2": 2, "3": 3, "4": 4}
 HUES = {"orange": show.COLOURS[4], "blue": show.COLOURS[5], "pink": show.COLOURS[3], "green": show.COLOURS[2]}
 SENDS = {"speak": "Send this voice to Speak", "atlas": "Show it on the Atlas"}
@@ -68,7 +69,7 @@ def facts(voices, found, counted, notes):
              *(f"**{label}** {100 * speech.facts['share']:.0f} % of the level" for label, speech in zip(LABELS, found))]
     attractors = np.stack([speech.facts["attractor"] for speech in found])
     near = (attractors @ attractors.T - 2 * np.eye(S))
-    if S > 1 and near.max() >= voices.attractor.config.same:
+    if S > 1 and near.max() >= ALIKE:
         a, b = sorted(np.unravel_index(near.argmax(), near.shape))
         lines.append(f"**Careful:** voices {a + 1} and {b + 1} are alike (cosine {near.max():.2f}): perhaps fewer people speak here")
     figures = card["figures"]

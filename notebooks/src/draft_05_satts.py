@@ -286,6 +286,7 @@ FRAMES, STEPS, WEIGHTS = budget.pick(quick=600, full=2500), budget.pick(quick=8,
 lender = hashlib.sha256(b"".join(value.numpy().tobytes() for value in base.state_dict().values())).hexdigest()[:16]
 z = clips["verification"].latents(RUN / f"latents-{lender}.f16", lambda wav, spk_emb, band: base.encode(
     torch.tensor(wav)[None, None], torch.tensor(spk_emb)[None], torch.tensor([band]))[:2])
+(HERE := RUN / "-".join((lender, *map(str, TAGS.values())))).mkdir(exist_ok=True)  # other weights of any of the three: another folder
 
 
 def trained(name, kind):
@@ -297,7 +298,7 @@ def trained(name, kind):
     net = copy.deepcopy(start)
     [p.requires_grad_(False) for p in (*net.posterior.parameters(), *net.decoder.parameters(), net.conditioning.band)]
     optim = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], 1e-4, (0.8, 0.99))
-    result = train.fit(step, {"vits": net}, {"vits": optim}, lambda rng: clips[kind].batch(rng, FRAMES, z), STEPS, RUN / name, weights=WEIGHTS,
+    result = train.fit(step, {"vits": net}, {"vits": optim}, lambda rng: clips[kind].batch(rng, FRAMES, z), STEPS, HERE / name, weights=WEIGHTS,
                        rate=train.cosine(STEPS, STEPS // 5), seed=5, log_every=budget.pick(quick=2, full=10))
     assert result["finished"], f"{name} stopped at step {result['step']} of {STEPS}: run this again to go on from there"
     return net.cpu().eval(), result["seconds"]
@@ -305,7 +306,7 @@ def trained(name, kind):
 # %%
 NAMES = {"SV2TTS": "verification", "SATTS": "attractor"}
 (sv2tts, _), (satts, spent) = (trained(name, kind) for name, kind in NAMES.items())
-logs = [[json.loads(line) for line in (RUN / name / "log.jsonl").read_text().splitlines()] for name in NAMES]
+logs = [[json.loads(line) for line in (HERE / name / "log.jsonl").read_text().splitlines()] for name in NAMES]
 joined = [{"step": lines[0]["step"]} | {name: line["kl"] for name, line in zip(NAMES, lines)} for lines in zip(*logs)]
 show.display(show.losses(joined, list(NAMES), "kl: how far text is from sound, by either door"))
 
@@ -337,7 +338,7 @@ def mixed(wav, other, level=0.0):
 
 def apart(mix, wanted):
     """Of the two people in mix [T] the one nearest to the attractor wanted [D]: attractor [D], and sound of their own [T']."""
-    found = voices.attractor.separate(torch.tensor(mix)[None, None], lambda points, weight: separation.people(points, weight, 1.0, 2))
+    found = voices.attractor.separate(torch.tensor(mix)[None, None], lambda points, weight: separation.people(points, weight, None, 2))
     who = int((found.attractors @ wanted).argmax())
     return found.attractors[who], spoken(audio.normalise(found.wavs[who]))
 
@@ -413,7 +414,8 @@ show.exercise(1, chance, lambda answer: all(abs(answer(D) - float(unit(np.random
 # evaluates SATTS alone. But its own network separates! So SV2TTS can listen to the part. That is the rival worth beating, and the embedding
 # of the mixture is the naive floor. All three are told which of the two people is meant, by the same rule.
 #
-# At full budget the marks of each system are kept as a small file, and no system is ever examined twice.
+# At full budget the marks of each system are kept as a small file, and no system is ever examined twice. (Training and marks lie in a
+# folder that is named after the weights of all three networks. Marks of a judge who has since been replaced would look as true as any.)
 
 # %%
 SENTENCES = [WORDS, "Nobody had told the gardener that the gate was locked."][: budget.pick(quick=1, full=2)]
@@ -444,7 +446,7 @@ def examine(folder, net, kind, vectors):
 # %%
 def kept(where, name):
     """Marks of one system, from its file if it was examined before."""
-    path = RUN / f"{where}, {name}" / "marks.json"
+    path = HERE / f"{where}, {name}" / "marks.json"
     if not path.exists():
         path.write_text(json.dumps(examine(path.parent, *ASKED[where][name])))
     return json.loads(path.read_text())
@@ -584,7 +586,7 @@ show.display(show.table([{"card": key, "says": str(value)[:300]} for key, value 
 #
 # - **Your own mixture.** `mix = audio.prepare("table.wav")`, then `apart(mix, vector("attractor", audio.prepare("one_of_them.wav")))`. With
 #   other people's voices, ask first: also the one whom you cut away.
-# - **More than two.** `separation.people(points, weight, 1.0, 3)`, and a mixture of three strangers. Which curve of section 8 falls first?
+# - **More than two.** `separation.people(points, weight, None, 3)`, and a mixture of three strangers. Which curve of section 8 falls first?
 # - **A measured room.** Any impulse response will do: `np.convolve(wav, audio.load("response.wav")[1])`. Neither network has met that one.
 # - **Both vectors.** `g` is what the doors give out. Put the mean of the two `g` into the flow: is the voice closer than with either alone?
 # - **No dictionary.** Skip the fit of section 4 and train the random door. How many steps until it has caught up?
