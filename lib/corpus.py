@@ -158,9 +158,9 @@ def by_speaker(found):
     return groups
 
 
-def noise_rows():
-    """Rows of noise.parquet beside VOICE_ATLAS_CORPUS; an empty list where there is none."""
-    path = Path(os.environ.get("VOICE_ATLAS_CORPUS", "")) / "noise.parquet"
+def noise_rows(name="noise"):
+    """Rows of noise.parquet (or rir.parquet: rooms) beside VOICE_ATLAS_CORPUS; an empty list where there is none."""
+    path = Path(os.environ.get("VOICE_ATLAS_CORPUS", "")) / f"{name}.parquet"
     return _parquet(path) if path.is_file() else []
 
 
