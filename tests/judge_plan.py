@@ -120,7 +120,7 @@ def satts(run, judge):
         marks.setdefault(where, {})[name] = found.reshape(-1, int(os.environ.get("SENTENCES", 2)), 2).mean(1)
     tables = {}
     for where, systems in marks.items():
-        first = next(name for name in systems if name.startswith("SV2TTS"))
+        first = next(name for name in ("SV2TTS", "SV2TTS, separated") if name in systems)
         order = sorted(systems, key=lambda name: name != first)
         tables[where] = [{"system": name} | against(systems[name], systems[first]) for name in order]
     return tables
