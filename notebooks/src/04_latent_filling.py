@@ -21,8 +21,9 @@
 # 6. what tau and the noise do;
 # 7. the variant that won, trained on.
 #
-# Quick budget (two CPU cores): about two minutes; the runs are then so short that their differences are
-# chance, and the table says so. The table of a full run is on the card of the shipped weights, and is shown beside it.
+# Quick budget (two CPU cores): about a minute; the runs are then so short that their differences are
+# chance, whatever the table says: three strangers are too few even for an honest interval. The table of a full run is on the
+# card of the shipped weights, and is shown beside it.
 
 # %%
 import importlib.util

@@ -22,7 +22,7 @@
 # 7. the paper's tables in small, against a converter of the 1990s that learns nothing;
 # 8. play.
 #
-# Quick budget (two CPU cores): about three minutes. A quick run continues from the shipped weights, if there are any;
+# Quick budget (two CPU cores): about two minutes. A quick run continues from the shipped weights, if there are any;
 # the switch is called `START`. Full budget starts its content encoder from nothing beside the shipped autoencoder of
 # lesson 03, and its result is what is shipped.
 
