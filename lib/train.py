@@ -21,8 +21,8 @@ from lib.nn import packed, unpacked
 class Batches(torch.utils.data.Dataset):
     """Batch number i is draw(generator seeded by (seed, i)): any step can be made again, alone, on any worker."""
 
-    def __init__(self, draw, steps, seed, rank=0, world=1):
-        self.draw, self.steps, self.seed, self.rank, self.world = draw, steps, seed, rank, world
+    def __init__(self, draw, seed, rank=0, world=1):
+        self.draw, self.seed, self.rank, self.world = draw, seed, rank, world
 
     def __getitem__(self, i):
         return self.draw(np.random.default_rng([self.seed, i * self.world + self.rank]))
@@ -72,7 +72,7 @@ def fit(step, nets, optims, draw, steps, folder=None, *, weights, rate=None, ema
     acc.register_for_checkpointing(progress, *([average] if ema else []))
     resume(acc, folder)
     last = steps if stop_after is None else min(steps, progress.step + stop_after)
-    data = Batches(draw, last, seed, acc.process_index, acc.num_processes)
+    data = Batches(draw, seed, acc.process_index, acc.num_processes)
     loader = torch.utils.data.DataLoader(data, batch_size=None, sampler=range(progress.step, last), num_workers=workers)
     for net in nets.values():
         net.train()
