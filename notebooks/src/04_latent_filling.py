@@ -243,7 +243,7 @@ def shifted(k, row):
 
 mixed_up = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))]
 foreign = [row for row in mixed_up if row.get("accent") not in (None, "", "native")]
-small = list(corpus.until([row for row in mixed_up if row not in foreign], budget.pick(quick=0.1, full=1.2)))
+small = list(corpus.until([row for row in mixed_up if row.get("accent") in (None, "", "native")], budget.pick(quick=0.1, full=1.2)))
 abroad = list(corpus.by_speaker(foreign))[:20]  # not trained on here: references of the cross-lingual test
 noises, rng = corpus.noises() or [np.random.default_rng(0).standard_normal(160_000).astype("float32") * 0.05], np.random.default_rng(0)
 crowd = [row for row in foreign if row["speaker"] not in abroad][: len(small)] or [
