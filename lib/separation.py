@@ -82,18 +82,14 @@ def spherical_kmeans(points, weight, K, starts=4, steps=20, seed=0):
     return centres[best], nearest[best], float((cosine[best] * weight).sum() / weight.sum())
 
 
-def people(points, weight, gains, speakers=None):
+def people(points, weight, counting, speakers=None):
     """Directions [K, D] of `speakers` people, or of as many as unit points [P, D] with weight [P] show.
 
-    A second, third and fourth one is believed as long as each brings the points nearer to their directions, by gains [3] in the mean
-    cosine; gains are tuned on training speakers.  Raises ValueError unless speakers is 1 to 4 or None.
+    How many is read off four numbers, the mean cosine of the points to the nearest of 1, 2, 3 and 4 directions, by logistic regression:
+    counting, 4 rows of 4 factors and a bias, learned from mixtures of training speakers.  Raises ValueError unless speakers is 1 to 4 or None.
     """
     if speakers is not None and speakers not in range(1, MOST + 1):
         raise ValueError(f"{speakers!r} speakers: choose 1 to {MOST}, or None to let the network count.")
-    kept, before = None, -1.0
-    for K in (speakers,) if speakers else range(1, MOST + 1):
-        found, _, mean = spherical_kmeans(points, weight, K)
-        if K > 1 and not speakers and mean - before < gains[K - 2]:
-            break
-        kept, before = found, mean
-    return kept
+    found = [spherical_kmeans(points, weight, K) for K in ((speakers,) if speakers else range(1, MOST + 1))]
+    scores = [0.0] if speakers else torch.tensor(counting) @ torch.tensor([*(mean for *_, mean in found), 1.0])
+    return found[int(torch.as_tensor(scores).argmax())][0]

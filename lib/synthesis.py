@@ -121,7 +121,7 @@ class Voices:
         if self.attractor is None:
             raise ValueError(f"There is no separation network: run lesson 02 and copy its export to {CHECKPOINTS / 'attractor'}.")
         started = time.time()
-        find = functools.partial(separation.people, gains=self.attractor.config.gains, speakers=speakers)
+        find = functools.partial(separation.people, counting=self.attractor.config.counting, speakers=speakers)
         found, speeches = self.attractor.separate(torch.tensor(audio.prepare(mixture))[None, None], find), []
         for wav, attractor, mask in zip(found.wavs, found.attractors, found.masks, strict=True):
             wav = audio.normalise(wav)

@@ -10,7 +10,7 @@ from lib import audio, separation, train
 from lib.models.attractor import AttractorConfig, Length, SpeakerAttractor, modulus, spoken
 
 TINY = AttractorConfig(window=64, hop=32, D=6, channels=12, hidden=16, width=8, repeats=1, blocks=3)
-PEOPLE = functools.partial(separation.people, gains=AttractorConfig().gains)
+PEOPLE = functools.partial(separation.people, counting=AttractorConfig().counting)
 
 
 @pytest.fixture

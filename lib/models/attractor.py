@@ -17,7 +17,7 @@ Separated = namedtuple("Separated", "mix wavs attractors masks level")
 
 @dataclass(frozen=True)
 class AttractorConfig:
-    """Sizes: window and hop of the basis in samples, D of an attractor, TCN; gains: see lib.separation.people."""
+    """Sizes: window and hop of the basis in samples, D of an attractor, TCN; counting: see lib.separation.people."""
     window: int = 640
     hop: int = 320
     D: int = 40
@@ -26,7 +26,7 @@ class AttractorConfig:
     width: int = 96
     repeats: int = 2
     blocks: int = 6
-    gains: tuple = (0.04, 0.03, 0.05)
+    counting: tuple = tuple((*(float(j == k) for j in range(4)), -0.04 * k) for k in range(4))  # until learned: a step must gain 0.04
 
     @property
     def N(self):  # filters of the basis
