@@ -86,7 +86,7 @@ def people(points, weight, counting, speakers=None):
     """Directions [K, D] of `speakers` people, or of as many as unit points [P, D] with weight [P] show.
 
     How many is read off four numbers, the mean cosine of the points to the nearest of 1, 2, 3 and 4 directions, by logistic regression:
-    counting, 4 rows of 4 factors and a bias, learned from mixtures of training speakers.  Raises ValueError unless speakers is 1 to 4 or None.
+    counting, 4 rows of 4 factors and a bias, learned from training speakers.  Raises ValueError unless speakers is 1 to 4 or None.
     """
     if speakers is not None and speakers not in range(1, MOST + 1):
         raise ValueError(f"{speakers!r} speakers: choose 1 to {MOST}, or None to let the network count.")

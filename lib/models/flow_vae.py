@@ -23,7 +23,7 @@ class FlowVAEConfig:
     tones: int = 24
     layers: int = 3
     segment: int = 32
-    detail: float = 0.8
+    detail: float = 1.0
     temperature: float = 0.1
 
 
@@ -75,7 +75,8 @@ class FlowVAE(nn.Module):
     def forward(self, batch, parts=()):
         """Dict of both codes, m_p, logs_p, z_p, logs_q, mask, register_hat for a batch of spk_emb [B, D], frames [B], mel and its perturbed
         mel_hat [B, M, F], f0 [B, F], its register [B], and spec or the cached m_q, logs_q [B, C, F].  As in conversion,
-        "decoder" adds a slice wav_hat [B, 1, segment * HOP] from start [B], "others" more, in the next clip's voice: wav_other, asked.
+        "decoder" adds a slice wav_hat [B, 1, segment * HOP] from start [B], "others" a longer one in the next clip's voice, asked:
+        wav_other, start_other.
         """
         lent, frames = self.shared[0], batch["frames"]
         mask = sequence_mask(frames, batch["mel"].shape[2])
@@ -95,7 +96,7 @@ class FlowVAE(nn.Module):
             f0 = batch["f0"] * 2 ** (out["register_hat"].detach().roll(1, 0) - batch["register"])[:, None]
             out["asked"], g = batch["spk_emb"].roll(1, 0), lent.conditioning(batch["spk_emb"].roll(1, 0))
             m_p, logs_p = self.content.distribution(code, f0, mask, g)
-            out["wav_other"], _ = self.decoded(m_p + rest, logs_p, mask, g, frames, 3 * self.config.segment)
+            out["wav_other"], out["start_other"] = self.decoded(m_p + rest, logs_p, mask, g, frames, 3 * self.config.segment)
         return out
 
     def decoded(self, m_p, logs_p, mask, g, frames, size):

@@ -494,17 +494,11 @@ def nearness(mix):
     net.separate(mix[None], lambda *points: [told.append(separation.spherical_kmeans(*points, K)) for K in range(1, 5)] and told[0][0])
     return [mean for *_, mean in told]
 
-
+# %%
 count = budget.pick(quick=8, full=150)
 asked = [(nearness(mix), S) for S in (1, 2, 3, 4) for mix in mixtures(np.random.default_rng([2, S]), learn, count, S)["mix"]]
 line = LogisticRegression(C=1000, max_iter=20000, class_weight={1: 1, 2: 1, 3: 1, 4: 0.1}).fit(*zip(*asked))
 net.config = config = dataclasses.replace(config, counting=tuple(map(tuple, np.c_[line.coef_, line.intercept_].round(2).tolist())))
-
-
-def counted(people, count):
-    """Share of mixtures of 1, 2 and 3 people, `count` each, that are counted right."""
-    return np.mean([len(net.separate(mix[None], lambda *points: find(*points, None)).wavs) == S for S in (1, 2, 3)
-                    for mix in mixtures(np.random.default_rng([3, S]), people, count, S)["mix"]])
 
 # %% [markdown]
 # ## 8. How good is it?
@@ -516,6 +510,12 @@ def counted(people, count):
 
 # %%
 JUDGED = budget.pick(quick=6, full=200)
+
+
+def counted(people, count):
+    """Share of mixtures of 1, 2 and 3 people, `count` each, that are counted right."""
+    return np.mean([len(net.separate(mix[None], lambda *points: find(*points, None)).wavs) == S for S in (1, 2, 3)
+                    for mix in mixtures(np.random.default_rng([3, S]), people, count, S)["mix"]])
 
 
 def judged(S, count):
@@ -535,8 +535,6 @@ db, attractors, who, mixture = judged(2, JUDGED)
 figures = {"si_sdri_2": float(db.mean()), "si_sdri_3": float(judged(3, JUDGED // 2)[0].mean()),
            "speakers_right": counted(strangers, JUDGED // 3)}
 show.display(show.table([figures], f"{JUDGED} mixtures of two, {len(strangers.groups)} unseen speakers, {SECONDS:g} s each"))
-
-# %%
 i, j = np.triu_indices(len(who), 1)
 i, j = (x[mixture[i] != mixture[j]] for x in (i, j))
 cosines, alike = (attractors[i] * attractors[j]).sum(1), who[i] == who[j]
