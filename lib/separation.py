@@ -90,6 +90,8 @@ def people(points, weight, counting, speakers=None):
     """
     if speakers is not None and speakers not in range(1, MOST + 1):
         raise ValueError(f"{speakers!r} speakers: choose 1 to {MOST}, or None to let the network count.")
-    found = [spherical_kmeans(points, weight, K) for K in ((speakers,) if speakers else range(1, MOST + 1))]
-    scores = [0.0] if speakers else torch.tensor(counting) @ torch.tensor([*(mean for *_, mean in found), 1.0])
-    return found[int(torch.as_tensor(scores).argmax())][0]
+    if speakers:
+        return spherical_kmeans(points, weight, speakers)[0]
+    found = [spherical_kmeans(points, weight, K) for K in range(1, MOST + 1)]
+    scores = torch.tensor(counting) @ torch.tensor([*(mean for *_, mean in found), 1.0])
+    return found[int(scores.argmax())][0]

@@ -87,6 +87,8 @@ def test_every_part_learns_and_nothing_lent_does():
     vc, tts = tiny()
     out = vc.train()(batch(), ("decoder", "others"))
     assert out["wav_other"].shape == (2, 1, 40 * audio.HOP) and torch.equal(out["asked"], batch()["spk_emb"].roll(1, 0))
+    starts = torch.cat([vc(batch((90, 60)), ("others",))["start_other"] for _ in range(8)])
+    assert 0 <= starts.min() < starts.max() <= 90 - 3 * 16 and starts[1::2].max() <= 60 - 3 * 16
     assert out["wav_hat"].shape == (2, 1, 16 * audio.HOP) and out["code"].shape == (2, 8, 40) == out["m_p"].shape
     loss = losses.kl(out["z_p"], out["logs_q"], out["m_p"], out["logs_p"], out["mask"])
     loss = loss + out["wav_hat"].abs().mean() + out["wav_other"].abs().mean()

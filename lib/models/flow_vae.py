@@ -64,7 +64,8 @@ class ContentEncoder(nn.Module):
 
 class FlowVAE(nn.Module):
     """Conditional VAE between content and latents.  Source: [FLOWVAE].  shared: a Vits, which lends posterior, decoder, conditioning and,
-    to start from, its flow; it sits in a list, where torch does not look: it is neither trained nor saved here."""
+    to start from, its flow; it sits in a list, where torch does not look: it is not saved here, nor trained,
+    unless lesson 06 frees its decoder."""
 
     def __init__(self, config, shared):
         super().__init__()
