@@ -22,7 +22,7 @@ class FlowVAEConfig:
     code: int = 64
     tones: int = 24
     layers: int = 3
-    segment: int = 32
+    segment: int = 48
     detail: float = 1.0
     temperature: float = 0.1
 
@@ -37,9 +37,8 @@ def standardise(x, mask):
 class ContentEncoder(nn.Module):
     """What is said: mel [B, M, F] -> code [B, K, F]; then, at a pitch, by a voice -> m_p, logs_p [B, C, F].  Source: [FLOWVAE] sec. 2.1.2.
 
-    Differs: mels, each band standardised over time, which takes a voice's average spectrum away; ConvNeXt for the residual blocks; K
-    channels, as the cosine of one is a sign; pitch goes beside the code, and can be chosen; the voice helps the prior, as flows only shift.
-    """
+    Differs: mels, each band standardised over time, which takes a voice's average spectrum away; ConvNeXt for residual blocks; K channels,
+    as the cosine of one is a sign; pitch goes beside the code, and can be chosen; the voice helps the prior, as flows only shift."""
 
     def __init__(self, c):
         super().__init__()
@@ -62,6 +61,11 @@ class ContentEncoder(nn.Module):
         return m_p, logs_p.clamp(-6, 3)
 
 
+def narrow(spec):
+    """[B], one where spec [B, 513, F] has nothing above 6.2 kHz (40 dB under 3 to 5 kHz), as after an old MP3; else zero."""
+    return (spec[:, 397:500].square().mean((1, 2)) < 1e-4 * spec[:, 192:320].square().mean((1, 2))).float()
+
+
 class FlowVAE(nn.Module):
     """Conditional VAE between content and latents.  Source: [FLOWVAE].  shared: a Vits, which lends posterior, decoder, conditioning and,
     to start from, its flow; it sits in a list, where torch does not look: it is not saved here, nor trained,
@@ -76,9 +80,8 @@ class FlowVAE(nn.Module):
     def forward(self, batch, parts=()):
         """Dict of both codes, m_p, logs_p, z_p, logs_q, mask, register_hat for a batch of spk_emb [B, D], frames [B], mel and its perturbed
         mel_hat [B, M, F], f0 [B, F], its register [B], and spec or the cached m_q, logs_q [B, C, F].  As in conversion,
-        "decoder" adds a slice wav_hat [B, 1, segment * HOP] from start [B], "others" a longer one in the next clip's voice, asked:
-        wav_other, start_other.
-        """
+        "decoder" adds a slice wav_hat [B, 1, segment * HOP] and its start [B], "others" wav_other and start_other, twice as long, in the
+        voice of the next clip, asked."""
         lent, frames = self.shared[0], batch["frames"]
         mask = sequence_mask(frames, batch["mel"].shape[2])
         g = lent.conditioning(batch["spk_emb"], "verification", batch.get("band"))
@@ -88,21 +91,21 @@ class FlowVAE(nn.Module):
         m_p, logs_p = self.content.distribution(code_hat, batch["f0"], mask, g)
         out = {"code": code, "code_hat": code_hat, "m_p": m_p, "logs_p": logs_p, "z_p": z_p, "logs_q": logs_q, "mask": mask,
                "register_hat": 7.3 + self.register(batch["spk_emb"])[:, 0]}
-        if parts:
-            m_own, logs_own = self.content.distribution(code, batch["f0"], mask, g)
-            rest = self.config.detail * (z_p - m_own)
+        if parts:  # with little of the posterior's noise, as conversion has none: all of it is louder than most channels of z
+            calm = m_q + torch.randn_like(m_q) * torch.exp(logs_q) * 0.3 * torch.rand(len(m_q), 1, 1, device=m_q.device)
+            m_own, _ = self.content.distribution(code, batch["f0"], mask, g)
+            rest = self.config.detail * (self.flow(calm * mask, mask, g) - m_own)
         if "decoder" in parts:
-            out["wav_hat"], out["start"] = self.decoded(m_own + rest, logs_own, mask, g, frames, self.config.segment)
+            out["wav_hat"], out["start"] = self.decoded((m_own + rest) * mask, mask, g, frames, self.config.segment)
         if "others" in parts:
             f0 = batch["f0"] * 2 ** (out["register_hat"].detach().roll(1, 0) - batch["register"])[:, None]
             out["asked"], g = batch["spk_emb"].roll(1, 0), lent.conditioning(batch["spk_emb"].roll(1, 0))
-            m_p, logs_p = self.content.distribution(code, f0, mask, g)
-            out["wav_other"], out["start_other"] = self.decoded(m_p + rest, logs_p, mask, g, frames, 3 * self.config.segment)
+            m_p, _ = self.content.distribution(code, f0, mask, g)
+            out["wav_other"], out["start_other"] = self.decoded((m_p + rest) * mask, mask, g, frames, 2 * self.config.segment)
         return out
 
-    def decoded(self, m_p, logs_p, mask, g, frames, size):
-        """(wav_hat [B, 1, size * HOP], start [B]): a random slice of what the prior says in the voice g."""
-        z_p = (m_p + torch.randn_like(m_p) * torch.exp(logs_p) * self.config.temperature) * mask
+    def decoded(self, z_p, mask, g, frames, size):
+        """(wav_hat [B, 1, size * HOP], start [B]): a random slice of z_p said in the voice g."""
         size = min(size, z_p.shape[2])
         start = (torch.rand(len(z_p), device=z_p.device) * (frames - size + 1).clamp_min(1)).long()
         return self.shared[0].decoder(slices(self.flow(z_p, mask, g, reverse=True), start, size), g), start
@@ -112,16 +115,14 @@ class FlowVAE(nn.Module):
         """Say wav [1, 1, T] of own_emb [1, D] in the voice spk_emb [1, D]: [1, 1, T // HOP * HOP], in stretches of `chunk` frames.
 
         pitch: share of the way, in octaves, from the source's register to the voice's, plus semitones.  detail, noise_scale: else the
-        config's.  told(share) is called before each stretch.  Differs: [FLOWVAE] has detail 0, the conversion of [VITS] sec. 2.4 has 1.
-        """
+        config's.  told(share) is called before each stretch.  Differs: [FLOWVAE] has detail 0, the conversion of [VITS] sec. 2.4 has 1."""
         lent, detail, scale = self.shared[0], *(own if one is None else one for one, own in (
             (detail, self.config.detail), (noise_scale, self.config.temperature)))
-        g, own_g = lent.conditioning(spk_emb), lent.conditioning(own_emb)
         f0, mel, spec = convert.pitch(wav[0, 0].cpu().numpy()), audio.mel(wav), audio.spectrogram(wav)
+        g, own_g = lent.conditioning(spk_emb), lent.conditioning(own_emb, band=narrow(spec))
         move = pitch * (7.3 + float(self.register(spk_emb)) - convert.register(f0)) + semitones / 12
         f0, mel = torch.tensor(f0, device=wav.device)[None], standardise(mel, torch.ones_like(mel[:, :1]))
         noise = torch.randn(1, self.config.C, mel.shape[2], device=wav.device) * scale
-
         def run(start, end):
             _ = told and told(start / mel.shape[2])
             mask, hz = torch.ones(1, 1, end - start, device=wav.device), f0[:, start:end]
