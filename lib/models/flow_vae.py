@@ -80,8 +80,7 @@ class FlowVAE(nn.Module):
     def forward(self, batch, parts=()):
         """Dict of both codes, m_p, logs_p, z_p, logs_q, mask, register_hat for a batch of spk_emb [B, D], frames [B], mel and its perturbed
         mel_hat [B, M, F], f0 [B, F], its register [B], and spec or the cached m_q, logs_q [B, C, F].  As in conversion,
-        "decoder" adds a slice wav_hat [B, 1, segment * HOP] and its start [B], "others" wav_other and start_other, twice as long, in the
-        voice of the next clip, asked."""
+        "decoder" adds a slice wav_hat [B, 1, segment * HOP], start [B], "others" wav_other (twice as long), start_other, voice asked."""
         lent, frames = self.shared[0], batch["frames"]
         mask = sequence_mask(frames, batch["mel"].shape[2])
         g = lent.conditioning(batch["spk_emb"], "verification", batch.get("band"))
