@@ -310,8 +310,8 @@ print({part: f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} million numb
 # away afterwards. It listens to the clip in its own voice, too, and must not notice a difference on any floor (`own`).
 #
 # **Who may learn from the ear?** If flow and prior learn from it, the words become clear fast, in part because there is an easy
-# way to clear words: let more of the *source* through, voice and all. What the decoder learns beside them has no such price:
-# it knows the new voice only. So in stage 2 the ear whispers (`softly`). In stage 3 it speaks up, a copy of flow and prior
+# way to clear words: let more of the *source* through, voice and all. What the decoder learns beside them costs less: it is
+# told of the new voice only. So in stage 2 the ear whispers (`softly`). In stage 3 it speaks up, a copy of flow and prior
 # learns along and is thrown away, and the decoder goes to those of stage 2.
 #
 # **How much noise?** VITS trains its decoder on samples of the posterior, and the noise in them is stronger than the
@@ -367,7 +367,7 @@ def heard(nets, out, batch, wav):  # is wav_other still the source, and wav_hat 
 
 # %%
 def finish(nets, batch):
-    """Stage 2: the critic first; then the whole path of conversion, against the critic just updated."""
+    """Stages 2 and 3: the critic first; then the whole path of conversion, against the critic just updated."""
     out = nets["vc"](batch, ("decoder", "others"))
     wav = slices(batch["wav"], out["start"] * audio.HOP, out["wav_hat"].shape[2])
     three = torch.cat([one[:, :, : 32 * audio.HOP] for one in (wav, out["wav_hat"], out["wav_other"])])  # the critic is the dearest of all
