@@ -109,6 +109,20 @@ class Clips:
         voices = np.stack([self.voice(rng, i, 0.0) for i in index])
         return _tensors(wav=wavs, frames=np.full(count, frames), band=self.band[index], spk_emb=voices)
 
+    def stretches(self, rng, count, frames, often, **arrays):
+        """Random stretches, from clips drawn by their length times often [n]: dict of index, frames, band [count], spk_emb [count, D],
+        wav [count, 1, frames * HOP] and the same stretches of arrays [sum F, ...] as [count, ..., frames]; zeros after a short clip."""
+        index = rng.choice(len(self.frames), count, p=(share := self.frames * often) / share.sum())
+        length, first = np.minimum(self.frames[index], frames), np.cumsum(self.frames) - self.frames
+        chosen = [(i, rng.integers(self.frames[i] - n + 1), n) for i, n in zip(index, length, strict=True)]
+        voices = np.stack([self.voice(rng, i) for i in index])
+
+        def cut(parts, size):  # padded to size
+            return np.moveaxis(_padded([np.zeros((size, *parts[0].shape[1:]), "float32"), *parts])[1:], 1, -1)
+        found = {name: cut([np.asarray(one[first[i] + at:][:n], "float32") for i, at, n in chosen], frames) for name, one in arrays.items()}
+        wavs = cut([self.wav(i)[at * audio.HOP:][: n * audio.HOP] for i, at, n in chosen], frames * audio.HOP)[:, None]
+        return _tensors(index=index, frames=length, band=self.band[index], spk_emb=voices, wav=wavs, **found)
+
     def choose(self, rng, frames):
         """Positions of clips of like length that fill about `frames` frames together."""
         at = rng.integers(len(self.order))

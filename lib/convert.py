@@ -11,8 +11,7 @@ def pitch(wav):
     """Fundamental frequency f0 [T // HOP] in Hz of wav [T] at 16 kHz, one value a frame of the spectrogram; 0 where nothing is voiced.
 
     Source: [BOERSMA]: peaks of the autocorrelation, divided by that of the window, then the cheapest path through them.
-    Differs: four voiced candidates a frame, a parabola for the sinc at a peak, and silence is what lies 40 dB under the loudest frame.
-    """
+    Differs: four voiced candidates a frame, a parabola for the sinc at a peak, and silence is what lies 40 dB under the loudest frame."""
     size, pad = audio.N_FFT, (audio.N_FFT - audio.HOP) // 2
     padded = np.pad(np.asarray(wav, dtype="float32"), (pad, pad + audio.HOP))
     frames = np.lib.stride_tricks.sliding_window_view(padded, size)[:: audio.HOP][: len(wav) // audio.HOP]
@@ -60,8 +59,7 @@ def register(f0):
 def chunked(run, frames, chunk=CHUNK, overlap=OVERLAP):
     """wav [frames * HOP] of run(start, end) -> wav [(end - start) * HOP], called for overlapping stretches of at most `chunk` frames.
 
-    Neighbours are cross-faded in the inner half of their overlap, where both have heard what comes before and after.
-    """
+    Neighbours are cross-faded in the inner half of their overlap, where both have heard what comes before and after."""
     rise = np.clip(np.linspace(-0.5, 1.5, overlap * audio.HOP), 0, 1).astype("float32")
     wav = np.zeros(frames * audio.HOP, "float32")
     for start in range(0, max(1, frames - overlap), chunk - overlap):
@@ -78,8 +76,7 @@ def chunked(run, frames, chunk=CHUNK, overlap=OVERLAP):
 def source(clip, most=60.0):
     """All of a clip that is to be converted: float32 [T] at 16 kHz and LEVEL_DB, nothing trimmed, so that its timing stays.
 
-    Raises ValueError for what audio.prepare refuses, and for more than `most` s.
-    """
+    Raises ValueError for what audio.prepare refuses, and for more than `most` s."""
     rate, samples = audio.load(clip)
     if len(samples) > most * rate:
         raise ValueError(f"The source has {len(samples) / rate:.0f} s; the limit is {most:g} s: convert it in parts.")

@@ -21,8 +21,7 @@ class FillingConfig:
 def interpolate(spk_emb, other, share):
     """The voice `share` [B, 1] or number (0 to 1) of the way from spk_emb to other, both [B, D]; unit.  Source: [LF], fig. 2a.
 
-    Differs: made unit again, because the encoder only knows the sphere.  Opposite voices have no middle: then spk_emb is returned.
-    """
+    Differs: made unit again, because the encoder only knows the sphere.  Opposite voices have no middle: then spk_emb is returned."""
     mixed = (1 - share) * spk_emb + share * other
     return torch.where(mixed.norm(dim=-1, keepdim=True) < 1e-4, spk_emb, F.normalize(mixed, dim=-1))
 
@@ -31,8 +30,7 @@ def add_noise(spk_emb, scale, generator=None):
     """A voice near spk_emb [B, D]: Gaussian noise of expected length `scale` [B, 1] or number is added; unit.  Source: [LF], fig. 2b.
 
     Differs: the scale is that of the whole noise vector, not of one coordinate, so that it means the same for every D: at 1 the
-    result lies about 45 degrees away.
-    """
+    result lies about 45 degrees away."""
     noise = torch.randn(spk_emb.shape, generator=generator, dtype=spk_emb.dtype).to(spk_emb.device)
     return F.normalize(spk_emb + scale * noise / spk_emb.shape[-1] ** 0.5, dim=-1)
 
@@ -41,8 +39,7 @@ def fill(spk_emb, speaker, config=FillingConfig()):
     """Augmented voices [B, D] for the voices spk_emb [B, D] of speaker [B] (whole numbers), from torch's random state.
 
     Each is interpolated with one of *another* speaker of the batch, by a share from U(0, 1), or gets noise; where the batch has no other
-    speaker, it gets noise.  Source: [LF] sec. "Latent Filling".  Differs: the paper's summary gives no values; the config's are ours.
-    """
+    speaker, it gets noise.  Source: [LF] sec. "Latent Filling".  Differs: the paper's summary gives no values; the config's are ours."""
     B, like = len(spk_emb), dict(device=spk_emb.device)
     others = (speaker[:, None] != speaker[None]).float()
     alone = others.sum(1) == 0

@@ -35,8 +35,7 @@ def kl(z_p, logs_q, m_p, logs_p, mask):
     """KL divergence of the posterior from the expanded prior, all [B, C, F], after the flow; mean over mask [B, 1, F].
 
     Source: [VITS] eq. (3)-(4), the expectation taken with the one sample z_p.  Differs: a mean over channels too, so that the
-    weight does not depend on C.
-    """
+    weight does not depend on C."""
     z_p, logs_q, m_p, logs_p = z_p.float(), logs_q.float(), m_p.float(), logs_p.float()
     return masked_mean(logs_p - logs_q - 0.5 + 0.5 * (z_p - m_p) ** 2 * torch.exp(-2 * logs_p), mask)
 
@@ -55,8 +54,7 @@ def mel_l1(mel_hat, mel):
 def multi_mel(wav_hat, wav):
     """Mean of mel_l1 at six windows, from 64 samples and 10 bands to 2048 and 320, for wav_hat, wav [B, 1, T].  Source: [DAC] sec. 3.3.
 
-    Differs from [VITS] (1024 and 80 alone): 80 bands do not tell harmonics above 1 kHz apart; short windows see the pulses of a voice.
-    """
+    Differs from [VITS] (1024 and 80 alone): 80 bands do not tell harmonics above 1 kHz apart; short windows see the pulses of a voice."""
     windows = ((64, 10), (128, 20), (256, 40), (512, 80), (1024, 160), (2048, 320))
     return sum(mel_l1(audio.mel(wav_hat, n, m), audio.mel(wav, n, m)) for n, m in windows) / len(windows)
 
@@ -90,8 +88,7 @@ def speaker_consistency(spk_emb_hat, spk_emb):
 def frame_contrastive(code, code_hat, mask, temperature=1.0):
     """Same frame of two views alike, all other frames of both unlike: codes [B, K, F], mask [B, 1, F].  Source: [FLOWVAE] eq. (2)-(3).
 
-    Differs: a mean over frames for the sum, and a temperature that divides the cosine (1 as published).
-    """
+    Differs: a mean over frames for the sum, and a temperature that divides the cosine (1 as published)."""
     one, two = (F.normalize(c.float(), dim=1).transpose(1, 2) / temperature**0.5 for c in (code, code_hat))  # [B, F, K]
     across, away = one @ two.transpose(1, 2), ~mask.bool() | torch.eye(one.shape[1], dtype=torch.bool, device=one.device)
 

@@ -12,8 +12,7 @@ def eer(scores, labels):
 
     A pair is accepted when its score >= threshold; there as many strangers get in (false acceptance) as people are
     turned away (false rejection), with a straight line between neighbouring scores where no score meets it exactly.
-    Raises ValueError when the lengths differ, a score is not finite, or one kind of pair is missing.
-    """
+    Raises ValueError when the lengths differ, a score is not finite, or one kind of pair is missing."""
     scores, labels = np.asarray(scores, dtype="float64"), np.asarray(labels).astype(bool)
     if scores.shape != labels.shape or scores.ndim != 1:
         raise ValueError(f"scores {scores.shape} and labels {labels.shape} must be two lists of equal length.")
@@ -68,8 +67,7 @@ def wer(texts, heard):
     """Word error rate of what was `heard` against `texts` (a string or a list each), both folded.
 
     Errors of the whole list over its words; above 1 when more words are invented than were asked.
-    Raises ValueError for unequal lists or an empty text.
-    """
+    Raises ValueError for unequal lists or an empty text."""
     import jiwer
     return float(jiwer.wer(*_folded(texts, heard)))
 
@@ -93,8 +91,7 @@ def _folded(texts, heard):
 def asr(model="openai/whisper-base", language="english"):
     """A reader, read(wav [T] at 16 kHz) -> str, from a Whisper model by name on the hub or by folder.
 
-    Raises ValueError when transformers is not installed or the model cannot be had; both remedies are in the message.
-    """
+    Raises ValueError when transformers is not installed or the model cannot be had; both remedies are in the message."""
     try:
         from transformers import pipeline
     except ImportError as error:
@@ -116,8 +113,7 @@ def asr(model="openai/whisper-base", language="english"):
 def mel_cepstra(mel, order=13):
     """Mel-cepstra 1 to `order` of log-mels [M, F] (natural log of magnitudes) as [F, order].
 
-    log-mel = c_0 / 2 + sum over m of c_m cos(pi m (k + 1/2) / M): c_0, the loudness, is left out.
-    """
+    log-mel = c_0 / 2 + sum over m of c_m cos(pi m (k + 1/2) / M): c_0, the loudness, is left out."""
     mel = np.asarray(mel, dtype="float64")
     M = len(mel)
     k, m = np.arange(M) + 0.5, np.arange(1, order + 1)
@@ -145,8 +141,7 @@ def mcd(wav, ref_wav, order=13):
 
     K = 10 sqrt(2) / ln 10 times the distance of cepstra, a mean along the path that DTW finds.  Source: [MCD].
     Differs: cepstra come from the 80 log-mels of lib.audio, so compare figures of this function only with each other.
-    Raises ValueError for silence or less than one frame.
-    """
+    Raises ValueError for silence or less than one frame."""
     import torch
     cepstra = []
     for sound in (wav, ref_wav):
@@ -165,8 +160,7 @@ def si_sdr(est, ref):
     """Scale-invariant signal-to-distortion ratio in dB of est against ref, [T] (a float) or [..., T] ([...]).
 
     The part of est along ref against the rest, means removed; inf when exact.  Source: [SISDR] eq. (3).
-    Raises ValueError for silence or unequal shapes.
-    """
+    Raises ValueError for silence or unequal shapes."""
     est, ref = _pair(est, ref)
     est, ref = est - est.mean(-1, keepdims=True), ref - ref.mean(-1, keepdims=True)
     target = (est * ref).sum(-1, keepdims=True) / (ref**2).sum(-1, keepdims=True) * ref
@@ -176,8 +170,7 @@ def si_sdr(est, ref):
 def sdr(est, ref):
     """Plain signal-to-distortion ratio in dB, 10 log10(|ref|^2 / |ref - est|^2): level and delay count as errors.
 
-    Differs: not the SDR of BSS Eval, which first allows est a filter of 512 taps and so gives higher figures.
-    """
+    Differs: not the SDR of BSS Eval, which first allows est a filter of 512 taps and so gives higher figures."""
     est, ref = _pair(est, ref)
     return _ratio(ref, ref - est)
 
@@ -185,8 +178,7 @@ def sdr(est, ref):
 def estoi(est, ref, rate=audio.RATE):
     """Extended short-time objective intelligibility of est [T] against clean ref [T], about 0 to 1.  Source: [ESTOI].
 
-    Raises ValueError for silence, unequal lengths, or under about 0.4 s of speech.
-    """
+    Raises ValueError for silence, unequal lengths, or under about 0.4 s of speech."""
     from pystoi import stoi
     est, ref = _pair(est, ref)
     with warnings.catch_warnings():
@@ -200,8 +192,7 @@ def estoi(est, ref, rate=audio.RATE):
 def pesq(est, ref):
     """Wide-band PESQ (MOS-LQO, 1.0 to 4.64) of est [T] against clean ref [T], both 16 kHz.  Source: [PESQ].
 
-    Raises ValueError for silence, unequal lengths, or where PESQ finds no utterance.
-    """
+    Raises ValueError for silence, unequal lengths, or where PESQ finds no utterance."""
     import pesq as package
     est, ref = _pair(est, ref)
     try:
@@ -240,8 +231,7 @@ def _ratio(signal, noise):
 def mos_ci(ratings, confidence=0.95):
     """Mean opinion score of ratings [n] with its confidence interval by Student's t: (mean, low, high).
 
-    Ratings are taken as independent: with several per listener, give each listener's mean. Raises ValueError for fewer than two.
-    """
+    Ratings are taken as independent: with several per listener, give each listener's mean. Raises ValueError for fewer than two."""
     from scipy.stats import t
     ratings = np.asarray(ratings, dtype="float64")
     if ratings.ndim != 1 or len(ratings) < 2 or not np.isfinite(ratings).all():
@@ -254,8 +244,7 @@ def bootstrap(values, rounds=2000, confidence=0.95, seed=0):
     """Mean of values [n] with its percentile bootstrap interval: (mean, low, high).
 
     For a paired comparison give differences; where several values share a speaker, give one mean a speaker: draws must be independent.
-    Raises ValueError for fewer than two.
-    """
+    Raises ValueError for fewer than two."""
     values = np.asarray(values, dtype="float64")
     if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
         raise ValueError(f"values {values.shape}: an interval needs two or more finite numbers in a row.")

@@ -16,6 +16,13 @@ def slices(x, starts, size):
     return torch.gather(x, 2, index.unsqueeze(1).expand(-1, x.shape[1], -1))
 
 
+def random_slices(x, frames, size):
+    """(slices of x [B, c, L], `size` long or all L, starts [B]): where they begin is drawn within the first `frames` [B] of each row."""
+    size = min(size, x.shape[2])
+    starts = (torch.rand(len(x), device=x.device) * (frames - size + 1).clamp_min(1)).long()
+    return slices(x, starts, size), starts
+
+
 def packed(weights):
     """{name: weight} with matrices as int8, each row with a scale of its own under "name:scale"; `unpacked` undoes it."""
     large = {k: v.float().flatten(1) for k, v in weights.items() if v.is_floating_point() and v.dim() > 1}
@@ -94,8 +101,7 @@ class Transformer(nn.Module):
 
     def __init__(self, channels, layers, heads=2, kernel=3, expand=4, dropout=0.1):
         super().__init__()
-        self.norm1 = nn.ModuleList(nn.LayerNorm(channels) for _ in range(layers))
-        self.norm2 = nn.ModuleList(nn.LayerNorm(channels) for _ in range(layers))
+        self.norm1, self.norm2 = (nn.ModuleList(nn.LayerNorm(channels) for _ in range(layers)) for _ in range(2))
         self.attention = nn.ModuleList(Attention(channels, heads) for _ in range(layers))
         self.up = nn.ModuleList(nn.Conv1d(channels, channels * expand, kernel, padding=kernel // 2) for _ in range(layers))
         self.down = nn.ModuleList(nn.Conv1d(channels * expand, channels, kernel, padding=kernel // 2) for _ in range(layers))

@@ -11,8 +11,7 @@ def negative_si_sdr(est_sources, sources, most=30.0):
     """Minus SI-SDR in dB of est_sources against sources, [..., T] each (they broadcast) -> [...].  Source: [SISDR] eq. (3).
 
     Differs: beyond about `most` dB nothing is gained, so that an easy mixture does not outshout a hard one.
-    A silent source gives 0 and no gradient: there is nothing to find.
-    """
+    A silent source gives 0 and no gradient: there is nothing to find."""
     est, ref = (x.float() - x.float().mean(-1, keepdim=True) for x in (est_sources, sources))
     energy = ref.square().sum(-1)
     target = ((est * ref).sum(-1) / energy.clamp_min(1e-8)).unsqueeze(-1) * ref
@@ -29,8 +28,7 @@ def pairwise(est_sources, sources):
 def pit(losses):
     """The cheapest permutation of pairwise losses [B, S, S]: (its mean loss [B], order [B, S]: which estimate is source s).
 
-    Source: [PITLOSS].  All S! are tried, which is right for S up to 4 or so.
-    """
+    Source: [PITLOSS].  All S! are tried, which is right for S up to 4 or so."""
     S = losses.shape[1]
     orders = torch.tensor(list(itertools.permutations(range(S))), device=losses.device)  # [S!, S]
     each = losses[:, orders, torch.arange(S, device=losses.device)].mean(2)  # [B, S!]
@@ -42,8 +40,7 @@ def circle(attractors, who, margin=0.25, scale=32.0):
     """Contrastive circle loss of unit attractors [n, D] of people who [n]: one person's together, others' apart.
 
     Source: [CIRCLE] eq. (6), on attractors as in [SATTS] eq. (3).  Each attractor is compared with all others; one without a partner
-    only pushes.  Differs: divided by `scale`, so that its size does not depend on it; the code of [SANET] has one sum over all pairs.
-    """
+    only pushes.  Differs: divided by `scale`, so that its size does not depend on it; the code of [SANET] has one sum over all pairs."""
     cosine = attractors.float() @ attractors.float().T
     same = who[:, None] == who[None]
     own, other = same & ~torch.eye(len(who), dtype=torch.bool, device=who.device), ~same
@@ -59,8 +56,7 @@ def circle(attractors, who, margin=0.25, scale=32.0):
 def compactness(cosine, weight):
     """Mean of one minus cosine [B, S, ...] of bins and the attractor of their person; weight [B, S, ...] sums to one per mixture.
 
-    Source: [SATTS] eq. (3), as in the code of [SANET].  Differs: there only masks over 0.5 count, attractors get no gradient.
-    """
+    Source: [SATTS] eq. (3), as in the code of [SANET].  Differs: there only masks over 0.5 count, attractors get no gradient."""
     return ((1 - cosine.float()) * weight.float()).flatten(1).sum(1).mean()
 
 
@@ -86,8 +82,7 @@ def people(points, weight, counting, speakers=None):
     """Directions [K, D] of `speakers` people, or of as many as unit points [P, D] with weight [P] show.
 
     How many is read off four numbers, the mean cosine of the points to the nearest of 1, 2, 3 and 4 directions, by logistic regression:
-    counting, 4 rows of 4 factors and a bias, learned from training speakers.  Raises ValueError unless speakers is 1 to 4 or None.
-    """
+    counting, 4 rows of 4 factors and a bias, learned from training speakers.  Raises ValueError unless speakers is 1 to 4 or None."""
     if speakers is not None and speakers not in range(1, MOST + 1):
         raise ValueError(f"{speakers!r} speakers: choose 1 to {MOST}, or None to let the network count.")
     if speakers:

@@ -37,8 +37,7 @@ class Speech:
 class Voices:
     """Embed voices and speak with them.
 
-        voices = Voices.load() voices.speak("Hello there.", "someone.wav").save("hello.wav")
-    """
+        voices = Voices.load() voices.speak("Hello there.", "someone.wav").save("hello.wav")"""
 
     def __init__(self, encoder, tts, cards, attractor=None, flow_vae=None):
         self.encoder, self.tts, self.cards = encoder.eval(), fuse_weight_norm(tts.eval()), cards
@@ -84,8 +83,7 @@ class Voices:
 
         speed: 0.5 to 2.  noise_scale: temperature of the latents, 0 to 1 (expressiveness).  progress(share, message) is told of
         every sentence, cancelled() asked before each; when it says so, InterruptedError is raised.
-        Raises ValueError for empty or unspeakable text, over 1,000 characters, or settings out of range.
-        """
+        Raises ValueError for empty or unspeakable text, over 1,000 characters, or settings out of range."""
         started = time.time()
         check_request(words, speed, noise_scale)
         tokens = [text.encode(sentence) for sentence in text.sentences(words) or [words]]
@@ -116,8 +114,7 @@ class Voices:
         """Take a mixture of people (a clip; at most 30 s of it are used) apart: a list of Speech, the loudest person first.
 
         speakers: 1 to 4, or None to count them.  facts of each: spk_emb [D] by the encoder, attractor [D'], share of the level, and
-        mask [F, N] on the mixture's level [F, N].  Raises ValueError as audio.prepare does, or where no separation network is installed.
-        """
+        mask [F, N] on the mixture's level [F, N].  Raises ValueError as audio.prepare does, or where no separation network is installed."""
         if self.attractor is None:
             raise ValueError(f"There is no separation network: run lesson 02 and copy its export to {CHECKPOINTS / 'attractor'}.")
         started = time.time()
@@ -132,16 +129,14 @@ class Voices:
                 "mask": mask, "level": found.level, "seconds": len(wav) / audio.RATE, "took": time.time() - started}))
         return speeches
 
-    def convert(self, source, voice, strength=1.0, pitch=1.0, semitones=0.0, seed=0, detail=None, progress=None, cancelled=None):
+    def convert(self, source, voice, strength=1.0, pitch=1.0, semitones=0.0, seed=0, detail=1.0, progress=None, cancelled=None):
         """Say what `source` (a clip of 1 to 60 s) says, at its pace, in `voice` (clip or embedding): Speech, as long as the source.
 
         strength: share of the way from the voice of the source to `voice`, 0 to 1.  pitch: the same for the register; semitones (-12 to 12)
-        are added.  detail: how closely it follows the source, 0 to 1, as trained by default; progress(share, message) is told of each
+        are added.  detail: how closely it follows the source, 0 to 1; progress(share, message) is told of each
         stretch of 8 s, cancelled() asked before each; when it says so, InterruptedError is raised.
-        Raises ValueError for a bad clip, settings out of range, or where the weights of lesson 06 are missing.
-        """
+        Raises ValueError for a bad clip, settings out of range, or where the weights of lesson 06 are missing."""
         started = time.time()
-        detail = self.flow_vae.config.detail if detail is None and self.flow_vae else detail or 0.0
         for name, value, low, high in (("strength", strength, 0, 1), ("pitch", pitch, 0, 1), ("detail", detail, 0, 1),
                                        ("semitones", semitones, -12, 12)):
             if not low <= value <= high:

@@ -57,8 +57,7 @@ def fit(step, nets, optims, draw, steps, folder=None, *, weights, rate=None, ema
     optims: {name: optimiser}.  draw(rng) -> batch: a dict of tensors [B, ...].  weights: {loss name: weight}, no name may be missing.
     rate(i): factor on every learning rate at step i.  ema: name of the net to average.  stop_after: leave after this many
     steps of this call (a session's share).  folder: log.jsonl and the state to resume from; a rerun continues there and, as
-    every step is seeded by its number, reaches the same result as an unbroken run.  save_minutes 0 saves at the end only.
-    """
+    every step is seeded by its number, reaches the same result as an unbroken run.  save_minutes 0 saves at the end only."""
     from accelerate import Accelerator, DistributedDataParallelKwargs
     acc = Accelerator(mixed_precision=mixed or precision(), cpu=not torch.cuda.is_available(),
                       kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])  # a stage may use half a net
@@ -223,8 +222,7 @@ def save_state(acc, folder):
 def save(folder, net, config, card, half=True, pack=False):
     """Write model.safetensors (fp16 where half, matrices int8 where pack), config.json and card.json, once however many processes call.
 
-    Raises ValueError unless the card says data, licence, budget and figures.
-    """
+    Raises ValueError unless the card says data, licence, budget and figures."""
     from safetensors.torch import save_file
     if int(os.environ.get("RANK", 0)):
         return
@@ -263,8 +261,7 @@ def read(folder):
 def load(folder, model, config_class):
     """(net in float32 and eval mode, card) of a folder written by `save`.
 
-    Raises ValueError when the folder is not a checkpoint or was written for other sizes: weights are never half loaded.
-    """
+    Raises ValueError when the folder is not a checkpoint or was written for other sizes: weights are never half loaded."""
     folder = Path(folder)
     lacking = [name for name in ("model.safetensors", "config.json", "card.json") if not (folder / name).is_file()]
     if lacking:

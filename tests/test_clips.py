@@ -79,6 +79,22 @@ def test_crops_are_stretches_of_their_own_speaker(clips):
         assert len(hits) >= 1
 
 
+def test_stretches_cut_sound_and_arrays_at_the_same_place(clips):
+    """Catches an array cut elsewhere than its sound, rubbish after a short clip, and weights that do not weigh."""
+    where = np.concatenate([np.stack([np.full(n, i), np.arange(n)], 1) for i, n in enumerate(clips.frames)]).astype("float32")  # [sum F, 2]
+    only = (np.arange(12) == 3) | (np.arange(12) == 5)
+    longest = int(clips.frames.max()) + 8
+    for size in (20, longest):
+        found = clips.stretches(np.random.default_rng(3), 16, size, only, where=where, line=where[:, 1])
+        assert found["where"].shape == (16, 2, size) and found["wav"].shape == (16, 1, size * audio.HOP) and set(found["index"].tolist()) == {3, 5}
+        for row, i in enumerate(found["index"].tolist()):
+            n, (which, frame) = int(found["frames"][row]), found["where"][row].numpy()
+            assert n == min(size, clips.frames[i]) and (which[:n] == i).all() and (np.diff(frame[:n]) == 1).all() and not found["where"][row, :, n:].any()
+            begin = int(frame[0]) * audio.HOP
+            assert np.allclose(found["wav"][row, 0, : n * audio.HOP].numpy(), clips.wav(i)[begin: begin + n * audio.HOP])
+            assert (found["line"][row].numpy() == frame).all() and not found["wav"][row, 0, n * audio.HOP:].any()
+
+
 def test_by_speaker_keeps_order():
     """Catches positions that point into another list."""
     assert corpus.by_speaker([{"speaker": s} for s in "abac"]) == {"a": [0, 2], "b": [1], "c": [3]}

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lib import audio, convert, losses, text, train
-from lib.models.flow_vae import FlowVAE, FlowVAEConfig, narrow, standardise
+from lib.models.flow_vae import FlowVAE, FlowVAEConfig, narrow, refined, standardise
 from lib.models.vits import Vits, VitsConfig
 
 SMALL = dict(D=16, C=8, G=8, hidden=16, residual_layers=1, code=8, tones=6, layers=1, segment=16)
@@ -26,7 +26,7 @@ def batch(frames=(40, 25), seed=0, F=None):
     return {"frames": torch.tensor(frames), "mel": torch.randn(B, 80, F, **draw), "mel_hat": torch.randn(B, 80, F, **draw),
             "f0": 100 + 200 * torch.rand(B, F, **draw), "m_q": torch.randn(B, 8, F, **draw), "logs_q": torch.randn(B, 8, F, **draw) - 2,
             "spk_emb": torch.nn.functional.normalize(torch.randn(B, 16, **draw), dim=1), "band": torch.zeros(B),
-            "register": torch.full((B,), 7.5)}
+            "register": torch.full((B,), 7.5), "wav": 0.1 * torch.randn(B, 1, F * audio.HOP, **draw)}
 
 
 def naive_contrastive(code, code_hat, temperature):
@@ -85,9 +85,9 @@ def test_a_saved_model_comes_back_beside_the_same_tts(tmp_path):
 def test_every_part_learns_and_nothing_lent_does():
     """Catches a loss that reaches no weight: a prior cut off from the code, a flow left frozen."""
     vc, tts = tiny()
-    out = vc.train()(batch(), ("decoder", "others"))
+    out = vc.train()(batch(), True)
     assert out["wav_other"].shape == (2, 1, 2 * 16 * audio.HOP) and torch.equal(out["asked"], batch()["spk_emb"].roll(1, 0))
-    starts = torch.cat([vc(batch((90, 60)), ("others",))["start_other"] for _ in range(8)])
+    starts = torch.cat([vc(batch((90, 60)), True)["start_other"] for _ in range(8)])
     assert 0 <= starts.min() < starts.max() <= 90 - 2 * 16 and starts[1::2].max() <= 60 - 2 * 16
     assert out["wav_hat"].shape == (2, 1, 16 * audio.HOP) and out["code"].shape == (2, 8, 40) == out["m_p"].shape
     loss = losses.kl(out["z_p"], out["logs_q"], out["m_p"], out["logs_p"], out["mask"])
@@ -189,7 +189,7 @@ def test_register_and_semitones_move_the_pitch_that_is_asked_for():
 
 def test_all_detail_in_the_own_voice_is_the_recording_coded_and_decoded():
     """Catches a detail that is not what the prior missed: in one's own voice, prior and rest must add up to the posterior's code."""
-    vc, tts = tiny()
+    vc, tts = tiny(rounds=0)
     wav, (own, other) = 0.1 * torch.randn(1, 1, 40 * audio.HOP), torch.eye(16)[:2, None]
     m_q, _, g = tts.encode(wav, own)
     with torch.inference_mode():
@@ -198,6 +198,49 @@ def test_all_detail_in_the_own_voice_is_the_recording_coded_and_decoded():
     assert torch.allclose(vc.convert(wav, own, own, pitch=0.0, detail=1.0, noise_scale=0.0), coded, atol=1e-3)
     assert not torch.allclose(plain, coded, atol=1e-2) and not torch.allclose(half, plain, atol=1e-2)
     assert not torch.allclose(vc.convert(wav, own, other, pitch=0.0, detail=1.0, noise_scale=0.0), coded, atol=1e-2)
+
+
+def test_refined_latents_say_the_recording_better_and_leave_the_nets_alone():
+    """Catches steps uphill, steps that need a gradient where the app has none, and nets that are moved along."""
+    _, tts = tiny()
+    wav, before = 0.1 * torch.randn(2, 1, 40 * audio.HOP), [p.clone() for p in tts.parameters()]
+    with torch.inference_mode():
+        g = tts.conditioning(torch.eye(16)[:2])
+        z = torch.randn(2, 8, 40)
+        moved = [refined(tts.decoder, z, g, wav, rounds) for rounds in (0, 2, 8)]
+        far = [float(losses.multi_mel(tts.decoder(one, g), wav)) for one in moved]
+    assert torch.equal(moved[0], z) and far[0] > far[1] > far[2] and not moved[2].requires_grad
+    assert all(torch.equal(a, b) and a.grad is None for a, b in zip(tts.parameters(), before))
+
+
+def test_training_takes_refined_latents_of_a_live_posterior():
+    """Catches a posterior that gets no gradient from sound, or steps that training skips."""
+    vc, tts = tiny(rounds=2)
+    tts.posterior.requires_grad_(True)
+    one = batch() | {"spec": torch.rand(2, 513, 40)}
+    out = vc.train()(one, True)
+    (out["wav_hat"].abs().mean() + out["wav_other"].abs().mean()).backward()
+    assert tts.posterior.out.weight.grad.abs().sum() > 0 and not torch.equal(out["m_q"], one["m_q"])
+    cached = {name: one[name] for name in one if name != "spec"}
+    sounds = []
+    for rounds in (0, 2):
+        vc, _ = tiny(rounds=rounds)
+        torch.manual_seed(1)
+        sounds.append(vc(cached, True)["wav_hat"])
+    assert not torch.allclose(*sounds, atol=1e-4)
+
+
+def test_guidance_leads_the_decoder_away_from_the_old_voice():
+    """Catches guidance with the wrong sign, or one that also reaches the flow: only the decoder is led."""
+    voices = {}
+    for guidance in (0.0, 0.5):
+        vc, tts = tiny(guidance=guidance, rounds=1)
+        decoder, seen = tts.decoder.forward, []
+        tts.decoder.forward = lambda z, g, decoder=decoder, seen=seen: (seen.append((z.detach(), g.detach())), decoder(z, g))[1]
+        vc.convert(0.1 * torch.randn(1, 1, 40 * audio.HOP, generator=torch.Generator().manual_seed(0)), torch.eye(16)[:1], torch.eye(16)[1:2], noise_scale=0.0)
+        voices[guidance] = seen
+    (_, own), (z, new) = voices[0.0]
+    assert torch.allclose(voices[0.5][-1][1], new + 0.5 * (new - own), atol=1e-5) and torch.allclose(voices[0.5][-1][0], z, atol=1e-5)
 
 
 def test_a_source_without_a_top_band_is_coded_as_one():

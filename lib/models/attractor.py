@@ -96,8 +96,7 @@ class SpeakerAttractor(nn.Module):
     def attract(self, h, length, weight):
         """Attractors [B, S, D] of length 1: mean direction of bins with weight [B, S, F, N].  Source: [SATTS] eq. (2), unit bins: [SANET].
 
-        V is linear in h, so the sum over frames is taken of h, which is far smaller: the same result, hardly any multiplications.
-        """
+        V is linear in h, so the sum over frames is taken of h, which is far smaller: the same result, hardly any multiplications."""
         pulled = torch.matmul((weight / length[:, None]).transpose(2, 3), h[:, None].float())  # [B, S, N, width]
         return F.normalize(torch.einsum("bsnw,ndw->bsd", pulled, self.out.weight.unflatten(0, (-1, self.config.D))).float(), dim=2)
 
@@ -111,8 +110,7 @@ class SpeakerAttractor(nn.Module):
         """What the losses need for mix [B, 1, T] and its sources [B, S, T], as a dict: est_sources [B, S, T], attractors [B, S, D],
         masks, their cosine and weight (a bin's share of the level times its ideal mask), all [B, S, F, N]; V, unit bins [B, F, N, D].
 
-        oracle: apply the ideal masks themselves, which trains encoder and decoder; only here have they a gradient.
-        """
+        oracle: apply the ideal masks themselves, which trains encoder and decoder; only here have they a gradient."""
         with torch.set_grad_enabled(oracle and torch.is_grad_enabled()):
             code, levels = self.encode(mix), modulus(self.encode(sources))
             masks, out = levels / levels.sum(1, keepdim=True).clamp_min(1e-8), {}  # the ideal ones
@@ -130,8 +128,7 @@ class SpeakerAttractor(nn.Module):
     def separate(self, wav, find):
         """Take wav [1, 1, T] apart: Separated.  Source: [SATTS] sec. 2.2, inference.
 
-        find(points [P, D], weight [P]) -> attractors [S, D] looks for people among unit vectors: lib.separation.people.
-        """
+        find(points [P, D], weight [P]) -> attractors [S, D] looks for people among unit vectors: lib.separation.people."""
         code = self.encode(wav)
         level = modulus(code)[:, 0]  # [1, F, N]
         h, length = self.bins(level)

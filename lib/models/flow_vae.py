@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from lib import audio, convert
-from lib.nn import ConvNeXtStack, Transformer, sequence_mask, slices
+from lib.nn import ConvNeXtStack, Transformer, random_slices, sequence_mask
 
 
 @dataclass(frozen=True)
 class FlowVAEConfig:
-    """Sizes.  D, C, G: those of the lender; code: channels of the content code; tones: bumps on the axis of pitch.  Of z_p,
-    detail: the share of what the prior did not foresee that is carried over from the source; temperature: of noise instead of it."""
+    """Sizes.  D, C, G: those of the lender; code: channels of the content code; tones: bumps on the axis of pitch; rounds: steps of
+    `refined`; guidance: how far beyond the new voice's conditioning the decoder is led, as a share of the way from the old one's."""
     D: int = 128
     C: int = 96
     G: int = 128
@@ -23,8 +23,8 @@ class FlowVAEConfig:
     tones: int = 24
     layers: int = 3
     segment: int = 48
-    detail: float = 1.0
-    temperature: float = 0.1
+    rounds: int = 3
+    guidance: float = 0.15
 
 
 def standardise(x, mask):
@@ -66,10 +66,25 @@ def narrow(spec):
     return (spec[:, 397:500].square().mean((1, 2)) < 1e-4 * spec[:, 192:320].square().mean((1, 2))).float()
 
 
+def refined(decoder, z, g, wav, rounds, windows=((256, 40), (1024, 160))):
+    """z [B, C, F] after a few steps of Adam on the mel loss of decoder(z, g) to wav [B, 1, F * HOP]; it carries no gradient.
+
+    windows: samples and bands of the mels, a short and a long one.  Source: [SAVAE] sec. 3: a posterior guesses for all, such steps are
+    for this one.  Differs: no KL loss, but few and short steps."""
+    with torch.inference_mode(False), torch.enable_grad():
+        z, g, goals = z.detach().clone().requires_grad_(True), g.detach().clone(), [audio.mel(wav.clone(), *one) for one in windows]
+        optim = torch.optim.Adam([z], 0.06, (0.8, 0.9), 1e-9)
+        for _ in range(rounds):
+            said = decoder(z, g).float()
+            loss = sum((audio.mel(said, *one) - goal).abs().mean() for one, goal in zip(windows, goals, strict=True))
+            z.grad, = torch.autograd.grad(loss, [z])
+            optim.step()
+    return z.detach()
+
+
 class FlowVAE(nn.Module):
     """Conditional VAE between content and latents.  Source: [FLOWVAE].  shared: a Vits, which lends posterior, decoder, conditioning and,
-    to start from, its flow; it sits in a list, where torch does not look: it is not saved here, nor trained,
-    unless lesson 06 frees its decoder."""
+    to start from, its flow; in a list, where torch does not look: neither saved here nor trained, unless lesson 06 frees a part."""
 
     def __init__(self, config, shared):
         super().__init__()
@@ -77,58 +92,53 @@ class FlowVAE(nn.Module):
         self.content, self.flow = ContentEncoder(config), copy.deepcopy(shared.flow).requires_grad_(True)
         self.register = nn.Sequential(nn.Linear(config.D, 64), nn.GELU(), nn.Linear(64, 1))
 
-    def forward(self, batch, parts=()):
-        """Dict of both codes, m_p, logs_p, z_p, logs_q, mask, register_hat for a batch of spk_emb [B, D], frames [B], mel and its perturbed
-        mel_hat [B, M, F], f0 [B, F], its register [B], and spec or the cached m_q, logs_q [B, C, F].  As in conversion,
-        "decoder" adds a slice wav_hat [B, 1, segment * HOP], start [B], "others" wav_other (twice as long), start_other, voice asked."""
+    def forward(self, batch, sound=False):
+        """Dict of both codes, m_q, m_p, logs_p, z_p, logs_q, mask, register_hat for a batch of spk_emb [B, D], frames [B], mel and its
+        perturbed mel_hat [B, M, F], f0 [B, F], its register [B], and spec or the cached m_q, logs_q [B, C, F].  sound, for its wav
+        [B, 1, F * HOP], adds a slice wav_hat [B, 1, segment * HOP], start; as in conversion wav_other (twice that), start_other, asked."""
         lent, frames = self.shared[0], batch["frames"]
         mask = sequence_mask(frames, batch["mel"].shape[2])
-        g = lent.conditioning(batch["spk_emb"], "verification", batch.get("band"))
-        m_q, logs_q = (batch["m_q"].float(), batch["logs_q"].float()) if "m_q" in batch else lent.posterior(batch["spec"], mask, g)
-        z_p = self.flow((m_q + torch.randn_like(m_q) * torch.exp(logs_q)) * mask, mask, g)
+        own_g = lent.conditioning(batch["spk_emb"], "verification", batch.get("band"))
+        m_q, logs_q = lent.posterior(batch["spec"], mask, own_g) if "spec" in batch else (batch["m_q"].float(), batch["logs_q"].float())
+        z_p = self.flow((m_q + torch.randn_like(m_q) * torch.exp(logs_q)) * mask, mask, own_g)
         code, code_hat = (self.content(standardise(batch[name].float(), mask), mask) for name in ("mel", "mel_hat"))
-        m_p, logs_p = self.content.distribution(code_hat, batch["f0"], mask, g)
-        out = {"code": code, "code_hat": code_hat, "m_p": m_p, "logs_p": logs_p, "z_p": z_p, "logs_q": logs_q, "mask": mask,
+        m_p, logs_p = self.content.distribution(code_hat, batch["f0"], mask, own_g)
+        out = {"code": code, "code_hat": code_hat, "m_q": m_q, "m_p": m_p, "logs_p": logs_p, "z_p": z_p, "logs_q": logs_q, "mask": mask,
                "register_hat": 7.3 + self.register(batch["spk_emb"])[:, 0]}
-        if parts:  # with little of the posterior's noise, as conversion has none: all of it is louder than most channels of z
-            calm = m_q + torch.randn_like(m_q) * torch.exp(logs_q) * 0.3 * torch.rand(len(m_q), 1, 1, device=m_q.device)
-            m_own, _ = self.content.distribution(code, batch["f0"], mask, g)
-            rest = self.config.detail * (self.flow(calm * mask, mask, g) - m_own)
-        if "decoder" in parts:
-            out["wav_hat"], out["start"] = self.decoded((m_own + rest) * mask, mask, g, frames, self.config.segment)
-        if "others" in parts:
-            f0 = batch["f0"] * 2 ** (out["register_hat"].detach().roll(1, 0) - batch["register"])[:, None]
-            out["asked"], g = batch["spk_emb"].roll(1, 0), lent.conditioning(batch["spk_emb"].roll(1, 0))
-            m_p, _ = self.content.distribution(code, f0, mask, g)
-            out["wav_other"], out["start_other"] = self.decoded((m_p + rest) * mask, mask, g, frames, 2 * self.config.segment)
-        return out
-
-    def decoded(self, z_p, mask, g, frames, size):
-        """(wav_hat [B, 1, size * HOP], start [B]): a random slice of z_p said in the voice g."""
-        size = min(size, z_p.shape[2])
-        start = (torch.rand(len(z_p), device=z_p.device) * (frames - size + 1).clamp_min(1)).long()
-        return self.shared[0].decoder(slices(self.flow(z_p, mask, g, reverse=True), start, size), g), start
+        if not sound:
+            return out
+        # little of the posterior's noise, as conversion has none: all of it is louder than most channels of z
+        calm = m_q + torch.randn_like(m_q) * torch.exp(logs_q.detach()) * 0.15 * torch.rand(len(m_q), 1, 1, device=m_q.device)
+        z = (calm + refined(lent.decoder, calm, own_g, batch["wav"], self.config.rounds) - calm.detach()) * mask
+        part, out["start"] = random_slices(z, frames, self.config.segment)
+        out["wav_hat"] = lent.decoder(part, own_g)
+        f0 = batch["f0"] * 2 ** (out["register_hat"].detach().roll(1, 0) - batch["register"])[:, None]
+        out["asked"], g = batch["spk_emb"].roll(1, 0), lent.conditioning(batch["spk_emb"].roll(1, 0))
+        (m_own, _), (m_p, _) = (self.content.distribution(code, *one) for one in ((batch["f0"], mask, own_g), (f0, mask, g)))
+        z = self.flow((m_p + self.flow(z, mask, own_g) - m_own) * mask, mask, g, reverse=True)
+        part, out["start_other"] = random_slices(z, frames, 2 * self.config.segment)
+        return out | {"wav_other": lent.decoder(part, g + self.config.guidance * (g - own_g))}
 
     @torch.inference_mode()
-    def convert(self, wav, own_emb, spk_emb, pitch=1.0, semitones=0.0, detail=None, noise_scale=None, chunk=convert.CHUNK, told=None):
+    def convert(self, wav, own_emb, spk_emb, pitch=1.0, semitones=0.0, detail=1.0, noise_scale=0.1, chunk=convert.CHUNK, told=None):
         """Say wav [1, 1, T] of own_emb [1, D] in the voice spk_emb [1, D]: [1, 1, T // HOP * HOP], in stretches of `chunk` frames.
 
-        pitch: share of the way, in octaves, from the source's register to the voice's, plus semitones.  detail, noise_scale: else the
-        config's.  told(share) is called before each stretch.  Differs: [FLOWVAE] has detail 0, the conversion of [VITS] sec. 2.4 has 1."""
-        lent, detail, scale = self.shared[0], *(own if one is None else one for one, own in (
-            (detail, self.config.detail), (noise_scale, self.config.temperature)))
-        f0, mel, spec = convert.pitch(wav[0, 0].cpu().numpy()), audio.mel(wav), audio.spectrogram(wav)
+        pitch: share of the way, in octaves, from the source's register to the voice's, plus semitones.  Of z_p, detail: the share of
+        what the prior did not foresee that is carried over; noise_scale: the temperature of noise.  told(share) is called before each
+        stretch.  Differs: [FLOWVAE] has detail 0, the conversion of [VITS] sec. 2.4 has 1."""
+        lent, f0, mel, spec = self.shared[0], convert.pitch(wav[0, 0].cpu().numpy()), audio.mel(wav), audio.spectrogram(wav)
         g, own_g = lent.conditioning(spk_emb), lent.conditioning(own_emb, band=narrow(spec))
         move = pitch * (7.3 + float(self.register(spk_emb)) - convert.register(f0)) + semitones / 12
         f0, mel = torch.tensor(f0, device=wav.device)[None], standardise(mel, torch.ones_like(mel[:, :1]))
-        noise = torch.randn(1, self.config.C, mel.shape[2], device=wav.device) * scale
+        noise = torch.randn(1, self.config.C, mel.shape[2], device=wav.device) * noise_scale
         def run(start, end):
             _ = told and told(start / mel.shape[2])
             mask, hz = torch.ones(1, 1, end - start, device=wav.device), f0[:, start:end]
             code = self.content(mel[:, :, start:end], mask)
-            m_p, logs_p = self.content.distribution(code, hz * 2**move, mask, g)
-            m_own, _ = self.content.distribution(code, hz, mask, own_g)
-            m_p = m_p + detail * (self.flow(lent.posterior(spec[:, :, start:end], mask, own_g)[0], mask, own_g) - m_own)
-            z = self.flow(m_p + noise[:, :, start:end] * torch.exp(logs_p), mask, g, reverse=True)
-            return lent.decoder(z, g)[0, 0].float().cpu().numpy()
+            m_q, said = lent.posterior(spec[:, :, start:end], mask, own_g)[0], wav[:, :, start * audio.HOP: end * audio.HOP]
+            z = refined(lent.decoder, m_q, own_g, said, self.config.rounds)
+            (m_p, logs_p), (m_own, _) = (self.content.distribution(code, *one) for one in ((hz * 2**move, mask, g), (hz, mask, own_g)))
+            z_p = m_p + detail * (self.flow(z, mask, own_g) - m_own) + noise[:, :, start:end] * torch.exp(logs_p)
+            z = self.flow(z_p, mask, g, reverse=True)
+            return lent.decoder(z, g + self.config.guidance * (g - own_g))[0, 0].float().cpu().numpy()
         return torch.tensor(convert.chunked(run, mel.shape[2], chunk))[None, None]

@@ -8,7 +8,7 @@ from torch import nn
 from lib import align, audio
 from lib.conditioning import Conditioning
 from lib.flows import Flow, SplineCoupling
-from lib.nn import ConvNeXtStack, Transformer, sequence_mask, slices
+from lib.nn import ConvNeXtStack, Transformer, random_slices, sequence_mask
 from lib.vocoder import DECODERS
 
 
@@ -137,9 +137,8 @@ class Vits(nn.Module):
             m_q, logs_q = self.posterior(batch["spec"], z_mask, g)
         z = (m_q + torch.randn_like(m_q) * torch.exp(logs_q)) * z_mask
         if "autoencoder" in parts:
-            size = min(self.config.segment, z.shape[2])
-            start = (torch.rand(len(z), device=z.device) * (batch["frames"] - size + 1).clamp_min(1)).long()
-            out.update(start=start, wav_hat=self.decoder(slices(z, start, size), g))
+            part, out["start"] = random_slices(z, batch["frames"], self.config.segment)
+            out["wav_hat"] = self.decoder(part, g)
         if "prior" in parts:
             out.update(self.prior(batch, z, z_mask, g))
         return out | {"m_q": m_q, "logs_q": logs_q, "z_mask": z_mask}
@@ -168,10 +167,7 @@ class Vits(nn.Module):
         h, m_p, logs_p = self.text(batch["x"], x_mask)
         with torch.no_grad():
             w = whole(torch.exp(self.durations(h, x_mask, g).float()).clamp(max=50) * x_mask)
-        path, frames = align.path_from(w), w.sum((1, 2))
-        size = min(size, path.shape[2])
-        start = (torch.rand(len(g), device=g.device) * (frames - size + 1).clamp_min(1)).long()
-        path = slices(path, start, size)
+        path, _ = random_slices(align.path_from(w), w.sum((1, 2)), size)
         with torch.autocast(g.device.type, enabled=False):
             m_p, logs_p = torch.matmul(m_p, path), torch.matmul(logs_p, path)
         z_p = (m_p + torch.randn_like(m_p) * torch.exp(logs_p) * noise_scale) * path.sum(1, keepdim=True)

@@ -116,7 +116,7 @@ def build(voices, taken=None):
         strength = gr.Slider(0.0, 1.0, 1.0, step=0.05, label="Strength", info="0 keeps the voice of the source, 1 is the other.")
         pitch = gr.Slider(0.0, 1.0, 1.0, step=0.05, label="Pitch", info="0 keeps the register of the source, 1 is that of the voice.")
         semitones = gr.Slider(-12, 12, 0, step=0.5, label="Semitones", info="Added to it; 12 are an octave.")
-        detail = gr.Slider(0.0, 1.0, voices.flow_vae.config.detail, step=0.05, label="Detail",
+        detail = gr.Slider(0.0, 1.0, 1.0, step=0.05, label="Detail",
                            info="How closely the result follows the source: more keeps words clear, less keeps the old voice out.")
         seed = gr.Number(0, label="Seed", info="The same seed gives the same sound.", precision=0, minimum=0, maximum=speak.SEEDS - 1)
     consent = gr.Checkbox(label="I may use both voices: they are mine, their owners agreed, or they are virtual.")
