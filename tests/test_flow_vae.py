@@ -237,7 +237,8 @@ def test_guidance_leads_the_decoder_away_from_the_old_voice():
         vc, tts = tiny(guidance=guidance, rounds=1)
         decoder, seen = tts.decoder.forward, []
         tts.decoder.forward = lambda z, g, decoder=decoder, seen=seen: (seen.append((z.detach(), g.detach())), decoder(z, g))[1]
-        vc.convert(0.1 * torch.randn(1, 1, 40 * audio.HOP, generator=torch.Generator().manual_seed(0)), torch.eye(16)[:1], torch.eye(16)[1:2], noise_scale=0.0)
+        wav = 0.1 * torch.randn(1, 1, 40 * audio.HOP, generator=torch.Generator().manual_seed(0))
+        vc.convert(wav, torch.eye(16)[:1], torch.eye(16)[1:2], noise_scale=0.0)
         voices[guidance] = seen
     (_, own), (z, new) = voices[0.0]
     assert torch.allclose(voices[0.5][-1][1], new + 0.5 * (new - own), atol=1e-5) and torch.allclose(voices[0.5][-1][0], z, atol=1e-5)
