@@ -1,4 +1,4 @@
-"""Rows made ready for training: decoded once, with tokens and voices; crops and batches drawn from a generator."""
+"""Rows made ready for training: decoded once, with tokens and voices; stretches and batches drawn from a generator."""
 import hashlib
 import os
 from pathlib import Path
@@ -34,7 +34,7 @@ def cache(found, folder):
 
 
 class Clips:
-    """Rows made ready for training: sound decoded once, tokens, voices; hands out crops and batches from a generator.
+    """Rows made ready for training: sound decoded once, tokens, voices; hands out stretches and batches from a generator.
 
     embed(wav [T]) -> [W, D] embeds the windows of a clip (SpeakerEncoder.windows); what it says is cached under `tag`, which
     must name the encoder's weights.  Clips whose tokens do not fit their frames, or longer than `seconds`, are left out and counted.
@@ -97,25 +97,13 @@ class Clips:
             return np.stack([m_q[0].T, logs_q[0].T], 1)
         return self.kept(path, make)
 
-    def crops(self, rng, count, frames):
-        """Random stretches: dict of wav [count, 1, frames * HOP], frames [count], spk_emb [count, D], band [count]."""
-        size = frames * audio.HOP
-        index = np.searchsorted(self.starts, rng.integers(self.starts[-1], size=count), side="right") - 1
-        wavs = np.zeros((count, 1, size), "float32")
-        for row, i in zip(wavs, index, strict=True):
-            wav = self.wav(i)
-            begin = rng.integers(max(1, len(wav) - size))
-            row[0, : len(wav) - begin] = wav[begin: begin + size]
-        voices = np.stack([self.voice(rng, i, 0.0) for i in index])
-        return _tensors(wav=wavs, frames=np.full(count, frames), band=self.band[index], spk_emb=voices)
-
-    def stretches(self, rng, count, frames, often, **arrays):
+    def stretches(self, rng, count, frames, often=1.0, other=0.5, **arrays):
         """Random stretches, from clips drawn by their length times often [n]: dict of index, frames, band [count], spk_emb [count, D],
         wav [count, 1, frames * HOP] and the same stretches of arrays [sum F, ...] as [count, ..., frames]; zeros after a short clip."""
         index = rng.choice(len(self.frames), count, p=(share := self.frames * often) / share.sum())
         length, first = np.minimum(self.frames[index], frames), np.cumsum(self.frames) - self.frames
         chosen = [(i, rng.integers(self.frames[i] - n + 1), n) for i, n in zip(index, length, strict=True)]
-        voices = np.stack([self.voice(rng, i) for i in index])
+        voices = np.stack([self.voice(rng, i, other) for i in index])
 
         def cut(parts, size):  # padded to size
             return np.moveaxis(_padded([np.zeros((size, *parts[0].shape[1:]), "float32"), *parts])[1:], 1, -1)

@@ -37,7 +37,8 @@ class Speech:
 class Voices:
     """Embed voices and speak with them.
 
-        voices = Voices.load() voices.speak("Hello there.", "someone.wav").save("hello.wav")"""
+        voices = Voices.load()
+        voices.speak("Hello there.", "someone.wav").save("hello.wav")"""
 
     def __init__(self, encoder, tts, cards, attractor=None, flow_vae=None):
         self.encoder, self.tts, self.cards = encoder.eval(), fuse_weight_norm(tts.eval()), cards

@@ -66,12 +66,12 @@ def test_cached_latents_belong_to_their_clips(clips):
         assert not batch["m_q"][b, :, frames:].any() and (batch["logs_q"][b] == -batch["m_q"][b]).all()
 
 
-def test_crops_are_stretches_of_their_own_speaker(clips):
+def test_stretches_are_of_one_clip_each(clips):
     """Catches a crop that runs over into the next clip, and shapes that vary with the draw."""
-    crops = clips.crops(np.random.default_rng(2), 6, 40)
-    assert crops["wav"].shape == (6, 1, 40 * audio.HOP) and crops["spk_emb"].shape == (6, 8) and crops["frames"].tolist() == [40] * 6
+    found = clips.stretches(np.random.default_rng(2), 6, 40, other=0.0)
+    assert found["wav"].shape == (6, 1, 40 * audio.HOP) and found["spk_emb"].shape == (6, 8) and found["frames"].tolist() == [40] * 6
     everything = [clips.wav(i) for i in range(12)]
-    for row in crops["wav"].numpy()[:, 0]:
+    for row in found["wav"].numpy()[:, 0]:
         row = row[: np.flatnonzero(row)[-1] + 1]
         probe = row[1000:1064]
         hits = [i for i, wav in enumerate(everything)

@@ -355,9 +355,9 @@ log = stage("one-stage", joint, {"vits": fresh, "critic": Discriminator()}, [fre
 
 # %%
 half, both = [vits.conditioning, vits.posterior, vits.decoder], {"vits": vits, "critic": critic}
-stage("mel", autoencoder, {"vits": vits}, half, 1e-3, lambda rng: clips.crops(rng, BATCH, 64),
+stage("mel", autoencoder, {"vits": vits}, half, 1e-3, lambda rng: clips.stretches(rng, BATCH, 64, other=0.0),
       budget.pick(quick=40, full=1500), floor=0.3, clip=1000, seed=1)
-log = stage("adversarial", adversarial, both, half, 4e-4, lambda rng: clips.crops(rng, BATCH * 2 // 3, 64),
+log = stage("adversarial", adversarial, both, half, 4e-4, lambda rng: clips.stretches(rng, BATCH * 2 // 3, 64, other=0.0),
             budget.pick(quick=12, full=400), warmup=100, clip=1000, average=0.995, seed=2)
 
 # %% [markdown]
@@ -451,7 +451,7 @@ log = stage("prior", prior, {"vits": vits}, text_half, 1e-3, lambda rng: clips.b
 # %%
 log = stage("joint", joint, both, [vits], 3e-4, lambda rng: clips.batch(rng, FRAMES * 3 // 4), budget.pick(quick=10, full=1400),
             warmup=100, clip=1000, average=0.998, seed=5)
-stage("polish", adversarial, both, [vits.decoder], 3e-4, lambda rng: clips.crops(rng, BATCH * 2 // 3, 64),
+stage("polish", adversarial, both, [vits.decoder], 3e-4, lambda rng: clips.stretches(rng, BATCH * 2 // 3, 64, other=0.0),
       budget.pick(quick=6, full=2000), warmup=100, floor=0.05, clip=1000, average=0.995, seed=11)
 price, steps = {line["stage"]: line["s/step"] for line in BILL}, budget.pick(quick=50, full=1850)
 show.display(show.table(BILL, "What each stage cost"))

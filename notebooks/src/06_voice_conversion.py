@@ -293,7 +293,7 @@ print({part: f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} million numb
 # steps are for this one.) Section 8 lets you choose how many.
 #
 # Whatever carries more of the source carries more of its *voice*. Two things work against it. The stages below train decoder and
-# posterior on refined `z`. And the decoder is led beyond the new voice, away from the old one: of what the two voices' conditionings `g`
+# posterior on refined `z` (the shipped weights have not been through that: their cards say what they have). And the decoder is led beyond the new voice, away from the old one: of what the two voices' conditionings `g`
 # differ by, it gets a share on top, the **guidance**: $g_\text{new} + 0.15\,(g_\text{new} - g_\text{old})$. (Classifier-free guidance
 # does that to the two predictions of a diffusion model; here it is done to the question instead.)
 #
@@ -426,7 +426,7 @@ listener, ear = (copy.deepcopy(one).requires_grad_(False) for one in (vc.content
 others, size = {"critic": critic, "judge": judge, "listener": listener, "ear": ear}, budget.pick(quick=(4, 96, 6), full=(10, 128, 3000))
 softly = {"voice": 6.0, "away": 0.0, "words": 14.0, "same": 0.0, "own": 0.0, "self": 0.0}  # for flow and prior
 more, line = stage("finish", finish, vc, [vc, vits.decoder], *size, 3e-4 * gentle, others, WEIGHTS | softly, seed=4)
-_, last = stage("decoder", finish, vits, [vits.posterior, vits.decoder], *size, 3e-4 * gentle, others, WEIGHTS | {"kl": 0.0, "contrastive": 0.0, "register": 0.0}, seed=5)
+_, last = stage("decoder", finish, vits, [vits.posterior, vits.decoder], *size[:2], budget.pick(quick=6, full=1000), 3e-4 * gentle, others, WEIGHTS | {"kl": 0.0, "contrastive": 0.0, "register": 0.0}, seed=5)
 log, bill = log + more, bill + [line, last]
 show.display(show.losses(log, ["kl", "contrastive"], "What is predicted, and what is kept"), show.table(bill, "What it cost"))
 
