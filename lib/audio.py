@@ -143,6 +143,17 @@ def normalise(wav):
     return (wav * min(gain, 0.97 / max(np.abs(wav).max(), 1e-9))).astype("float32")
 
 
+def spectral_subtraction(wav, share=0.1, over=3.0, floor=0.15):
+    """wav [T] with less of the hiss that never pauses: of a band's power, `over` times what its quietest `share` of frames has is taken
+    away, down to `floor` of the amplitude.  Source: [BOLL].  Differs: a third of the mean is the most, so that a held vowel stays."""
+    wav, window = torch.as_tensor(wav), torch.hann_window(512)
+    spec = torch.stft(wav, 512, 128, window=window, pad_mode="constant", return_complex=True)
+    power = F.avg_pool1d(spec.abs().square(), 5, 1, 2, count_include_pad=False)
+    noise = (over * power.kthvalue(1 + int(share * (power.shape[1] - 1)), 1, keepdim=True).values).minimum(power.mean(1, keepdim=True) / 3)
+    gain = (1 - noise / power.clamp_min(1e-12)).clamp_min(floor**2).sqrt()
+    return torch.istft(spec * gain, 512, 128, window=window, length=len(wav)).numpy()
+
+
 def prepare(clip, seconds=(1.0, 30.0)):
     """Make a clip what every model expects: 16 kHz mono float32 [T], no DC, edges trimmed, at LEVEL_DB.
 

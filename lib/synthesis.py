@@ -109,7 +109,7 @@ class Voices:
         with self.lock, torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(seed) % 2**63)  # torch refuses larger ones
             wav, _ = self.tts.infer(torch.tensor([ids]), torch.tensor(spk_emb)[None], noise_scale=noise_scale, speed=speed)
-        return fade(audio.normalise(wav[0, 0].float().numpy()))
+        return fade(audio.normalise(audio.spectral_subtraction(wav[0, 0].float())))
 
     def extract(self, mixture, speakers=None):
         """Take a mixture of people (a clip; at most 30 s of it are used) apart: a list of Speech, the loudest person first.
@@ -156,7 +156,7 @@ class Voices:
         with self.lock, torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(seed) % 2**63)
             said = self.flow_vae.convert(whole, own, interpolate(own, asked, strength), pitch, semitones, detail, told=told)
-        said = fade(audio.normalise(said[0, 0].numpy()[: len(wav)]))
+        said = fade(audio.normalise(audio.spectral_subtraction(said[0, 0, : len(wav)])))
         settings = {"seed": seed, "strength": strength, "pitch": pitch, "semitones": semitones, "detail": detail}
         return Speech(audio.RATE, said, settings | self._facts("flow_vae", said, started))
 

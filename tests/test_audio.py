@@ -156,6 +156,22 @@ def test_edges_are_trimmed_dc_removed_and_level_set():
     assert np.allclose(audio.prepare((16000, tone(level=0.5))), audio.prepare((16000, tone(level=0.01))), atol=1e-3)
 
 
+def test_spectral_subtraction_takes_hiss_from_pauses_and_leaves_voices():
+    """Catches a gate that eats what it should keep: a tone under way, a tone that never pauses, clips of a few samples, silence."""
+    t, rng = np.arange(audio.RATE * 2) / audio.RATE, np.random.default_rng(0)
+    loud, deep = t % 1 < 0.6, (t % 1 > 0.65) & (t % 1 < 0.95)  # words of noise, and what is well inside the pauses between them
+    hissing = (rng.standard_normal(len(t)) * np.where(loud, 0.1, 0.002)).astype("float32")
+    cleaned = audio.spectral_subtraction(hissing)
+    assert cleaned.shape == hissing.shape and cleaned.dtype == np.float32
+
+    def db(wav, of):
+        return 10 * np.log10((wav**2).mean() / (of**2).mean())
+    assert db(cleaned[deep], hissing[deep]) < -6 and db((cleaned - hissing)[loud], hissing[loud]) < -25
+    tone = (0.2 * np.sin(2 * np.pi * 200 * t)).astype("float32")
+    assert -2 < db(audio.spectral_subtraction(tone), tone) < 0.01
+    assert audio.spectral_subtraction(tone[:100]).shape == (100,) and not audio.spectral_subtraction(0 * tone).any()
+
+
 def test_normalise_keeps_peaks_below_full_scale():
     """Catches a click that is amplified past one and then clipped by every 16-bit file."""
     wav = tone(level=0.003)

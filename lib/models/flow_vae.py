@@ -23,8 +23,8 @@ class FlowVAEConfig:
     tones: int = 24
     layers: int = 3
     segment: int = 48
-    rounds: int = 3
-    guidance: float = 0.15
+    rounds: int = 6
+    guidance: float = 0.2
 
 
 def standardise(x, mask):
@@ -73,7 +73,7 @@ def refined(decoder, z, g, wav, rounds, windows=((256, 40), (1024, 160))):
     for this one.  Differs: no KL loss, but few and short steps."""
     with torch.inference_mode(False), torch.enable_grad():
         z, g, goals = z.detach().clone().requires_grad_(True), g.detach().clone(), [audio.mel(wav.clone(), *one) for one in windows]
-        optim = torch.optim.Adam([z], 0.06, (0.8, 0.9), 1e-9)
+        optim = torch.optim.Adam([z], 0.05, (0.8, 0.9), 1e-9)
         for _ in range(rounds):
             said = decoder(z, g).float()
             loss = sum((audio.mel(said, *one) - goal).abs().mean() for one, goal in zip(windows, goals, strict=True))

@@ -293,9 +293,13 @@ print({part: f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} million numb
 # steps are for this one.) Section 8 lets you choose how many.
 #
 # Whatever carries more of the source carries more of its *voice*. Two things work against it. The stages below train decoder and
-# posterior on refined `z` (the shipped weights have not been through that: their cards say what they have). And the decoder is led beyond the new voice, away from the old one: of what the two voices' conditionings `g`
-# differ by, it gets a share on top, the **guidance**: $g_\text{new} + 0.15\,(g_\text{new} - g_\text{old})$. (Classifier-free guidance
-# does that to the two predictions of a diffusion model; here it is done to the question instead.)
+# posterior on refined `z` (the shipped weights have not been through that: their cards say what they have). And the decoder is led
+# beyond the new voice, away from the old one: of what the two voices' conditionings `g` differ by, it gets a share on top, the
+# **guidance**: $g_\text{new} + 0.2\,(g_\text{new} - g_\text{old})$. (Classifier-free guidance does that to the two predictions of a
+# diffusion model; here it is done to the question instead.)
+#
+# The app does one thing more, after the model, to what is converted and to what is spoken: of the hiss that such a decoder leaves
+# even in pauses it takes a part away (`audio.spectral_subtraction`, Boll, 1979). The tables here are made without it.
 #
 # ### The objective
 #
