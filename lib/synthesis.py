@@ -105,7 +105,7 @@ class Voices:
         return {"seconds": seconds, "took": took, "real_time_factor": took / seconds} | more
 
     def _sentence(self, ids, spk_emb, seed, speed, noise_scale):
-        """wav [T] of one sentence's tokens; at LEVEL_DB, edges faded."""
+        """wav [T] of one sentence's tokens; with less hiss, at LEVEL_DB, edges faded."""
         with self.lock, torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(seed) % 2**63)  # torch refuses larger ones
             wav, _ = self.tts.infer(torch.tensor([ids]), torch.tensor(spk_emb)[None], noise_scale=noise_scale, speed=speed)

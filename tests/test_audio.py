@@ -157,7 +157,7 @@ def test_edges_are_trimmed_dc_removed_and_level_set():
 
 
 def test_spectral_subtraction_takes_hiss_from_pauses_and_leaves_voices():
-    """Catches a gate that eats what it should keep: a tone under way, a tone that never pauses, clips of a few samples, silence."""
+    """Catches a gate that eats what it should keep: words between pauses, a tone that never pauses, clips of a few samples, silence."""
     t, rng = np.arange(audio.RATE * 2) / audio.RATE, np.random.default_rng(0)
     loud, deep = t % 1 < 0.6, (t % 1 > 0.65) & (t % 1 < 0.95)  # words of noise, and what is well inside the pauses between them
     hissing = (rng.standard_normal(len(t)) * np.where(loud, 0.1, 0.002)).astype("float32")
