@@ -17,6 +17,7 @@ from lib import audio, corpus, metrics
 
 COLUMNS = ("session", "number", "kind", "clip", "system", "other", "answer", "right")
 KINDS = {"mos": "How natural does it sound?", "similarity": "Is it the voice of the reference?", "abx": "X is A or B: which?"}
+MADE = corpus.EMBEDDED.parents[1] / "listening"  # SYSTEM/CLIP.ogg: what models said that are not shipped
 SCALE = tuple(np.arange(1, 5.5, 0.5).tolist())
 
 
@@ -90,10 +91,12 @@ def report(folder):
 
 
 def own_set(voices, folder, clips=6):
-    """Make sounds of our own systems, once, as `folder`: virtual voices recorded, coded and decoded, by TTS, and converted if we can."""
+    """Make sounds of our own systems, once, as `folder`: virtual voices recorded, coded and decoded, by TTS, and converted if we can.
+
+    Clips are called as their rows in the corpus.  To them come the clips in MADE: TTS with and without latent filling, of lesson 04."""
     found, part = corpus.rows("embedded"), Path(f"{folder}.{uuid.uuid4().hex}")
     held_out = [row for row in found if row["split"] == "valid" and sum(row["text"] == other["text"] for other in found) > 9]
-    for k, row in enumerate(held_out[:: max(1, len(held_out) // clips)][: 0 if Path(folder).is_dir() else clips]):
+    for row in held_out[:: max(1, len(held_out) // clips)][: 0 if Path(folder).is_dir() else clips]:
         mine, wav = [other for other in found if other["speaker"] == row["speaker"] and other["id"] != row["id"]], corpus.wav(row)
         voice = voices.embed(mine[-1]["audio"])
         m_q, _, g = voices.tts.encode(torch.tensor(wav)[None, None], torch.tensor(voice)[None])
@@ -102,9 +105,10 @@ def own_set(voices, folder, clips=6):
         if getattr(voices, "flow_vae", None):
             source = next(other for other in found if other["text"] == row["text"] and other["speaker"] != row["speaker"])
             sounds["conversion"] = voices.convert(source["audio"], voice).wav
+        sounds |= {path.parent.name: audio.load(path)[1] for path in MADE.glob(f"*/{row['id']}.ogg")}
         for system, sound in sounds.items():
             (part / system).mkdir(parents=True, exist_ok=True)
-            audio.save(part / system / f"{k:02d}.wav", audio.RATE, sound)
+            audio.save(part / system / f"{row['id']}.wav", audio.RATE, sound)
     if part.is_dir():  # whole or not at all
         part.rename(folder)
     return folder
