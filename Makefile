@@ -38,7 +38,7 @@ notebooks: .venv/.dev  ## build notebooks/*.ipynb from notebooks/src (DEMO_BUDGE
 bench: .venv/.app  ## our decoder, speak(), extract() and convert() beside HiFi-GAN
 	$(RUN) bench.py
 
-judge: .venv/.app  ## speak for strangers and have it judged (SHARED=../shared, TASK=speak, extract, convert, filling or satts)
+judge: .venv/.app  ## speak for strangers and have it judged (SHARED=../shared, TASK=speak, extract, convert, filling, satts or situations)
 	$(RUN) tests/judge_plan.py $(or $(TASK),speak) $(or $(SHARED),../shared)
 
 # Torch comes first and from its CPU index where there is no GPU: PyPI's default wheel would bring gigabytes of CUDA.

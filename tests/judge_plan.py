@@ -1,11 +1,12 @@
 """make judge: what a stranger would ask of the shipped weights, made through Voices and measured by models we did not train.
 
-    python tests/judge_plan.py speak|extract|convert|filling|satts [SHARED [OUT]]
+    python tests/judge_plan.py speak|extract|convert|filling|satts|situations [SHARED [OUT]]
 
 SHARED (default ../shared) holds eval/plan.jsonl, corpus/ and tools/judge.py with its environment (tools/judge-setup.sh).
 speak: every line of the plan.  extract: the same, from the reference mixed with another person's at equal level, of the voices
 found the one nearest to the clean reference.  convert: as many valid utterances with human transcripts, each to another
 person's reference; beside the result the source itself is judged, against the target and as the top line of WER.
+situations: the clips that lesson 06 left under runs/ when run in full, VOICE_ATLAS_START=kept; table to assets/situations.json.
 filling, satts: what the full runs of lessons 04 and 05 left under runs/ (OUT: another folder), paired by reference; judged.json says it.
 """
 import json
@@ -126,7 +127,25 @@ def satts(run, judge):
     return tables
 
 
-RUNS = {"filling": ("runs/04-full", filling), "satts": ("runs/05-full", satts)}
+def situations(run, judge):
+    """Table of lesson 06: every folder is called "situation, system"; 95 % intervals over clips; WER and CER over all words of a folder."""
+    found, table = heard(run, judge), []
+    own = [{"wav": f"{folder}/{i}.wav", "reference": f"{folder.split(', ', 1)[0]}, the source/{i}.wav"}
+           for folder, marks in found.items() for i in range(len(marks))]
+    to_source = (line["secs"] for line in judged(write(run / "own.jsonl", own), judge)["lines"])
+    for folder, marks in found.items():
+        of, said = np.array([next(to_source) for _ in marks]), json.loads((run / folder / "manifest.json").read_text())["figures"]
+        to, wer = marks[:, 0], np.minimum(marks[:, 1], 1)
+        columns = {"SECS to target": to, "to source": of, "nearer to target": to > of, "WER of a clip": wer}
+        row = {what: "{:.2f} ({:.2f} to {:.2f})".format(*metrics.bootstrap(column)) for what, column in columns.items()}
+        table.append(dict(zip(("situation", "system"), folder.split(", ", 1), strict=True)) | row
+                     | {"WER": said["wer"], "CER": said["cer"], "clips": len(marks)})
+    table.sort(key=lambda row: (row["situation"], row["WER"]))
+    (CHECKPOINTS.parent / "situations.json").write_text(json.dumps(table, indent=1) + "\n")
+    return table
+
+
+RUNS = {"situations": ("runs/06-full/tables", situations), "filling": ("runs/04-full", filling), "satts": ("runs/05-full", satts)}
 
 
 def main(task, shared="../shared", out=None):
