@@ -151,6 +151,8 @@ RUNS = {"situations": ("runs/06-full/tables", situations), "filling": ("runs/04-
 def main(task, shared="../shared", out=None):
     shared, out = Path(shared).resolve(), Path(out or (RUNS[task][0] if task in RUNS else f"runs/judge-{task}")).resolve()
     if task in RUNS:
+        if not out.is_dir():
+            sys.exit(f"{out} is not there: it holds what a full run of the lesson leaves behind (see the top of this file).")
         found = RUNS[task][1](out, shared / "tools" / "judge.py")
         (out / "judged.json").write_text(json.dumps(found, indent=1))
         return print(json.dumps(found, indent=1))
