@@ -134,9 +134,11 @@ def situations(run, judge):
            for folder, marks in found.items() for i in range(len(marks))]
     to_source = (line["secs"] for line in judged(write(run / "own.jsonl", own), judge)["lines"])
     for folder, marks in found.items():
-        of, said = np.array([next(to_source) for _ in marks]), json.loads((run / folder / "manifest.json").read_text())["figures"]
-        to, wer = marks[:, 0], np.minimum(marks[:, 1], 1)
-        columns = {"SECS to target": to, "to source": of, "nearer to target": to > of, "WER of a clip": wer}
+        of, answer = np.array([next(to_source) for _ in marks]), json.loads((run / folder / "manifest.json").read_text())
+        asked = [json.loads(line)["text"] for line in (run / folder / "manifest.jsonl").read_text().splitlines()]
+        cer = [min(metrics.cer(text, line["heard"]), 1) for text, line in zip(asked, answer["lines"], strict=True)]
+        to, wer, said = marks[:, 0], np.minimum(marks[:, 1], 1), answer["figures"]
+        columns = {"SECS to target": to, "to source": of, "nearer to target": to > of, "WER of a clip": wer, "CER of a clip": cer}
         row = {what: "{:.2f} ({:.2f} to {:.2f})".format(*metrics.bootstrap(column)) for what, column in columns.items()}
         table.append(dict(zip(("situation", "system"), folder.split(", ", 1), strict=True)) | row
                      | {"WER": said["wer"], "CER": said["cer"], "clips": len(marks)})

@@ -323,9 +323,10 @@ def train_and_examine(name, config, data, seed):
     marks = examine(net.cpu().eval(), folder)
     if name in ("Baseline", "+LF") and seed == 0:  # two systems for the blind test of the tab Listen
         (home := budget.pick(quick=RUN, full=CHECKPOINTS.parent) / "listening" / f"tts, {name}").mkdir(parents=True, exist_ok=True)
+        mouth = Voices(encoder, net, voices.cards)
         for row in [row for row in virtual if row["id"].endswith(("_00", "_02"))][: budget.pick(quick=1, full=6)]:
             clip = [other for other in virtual if other["speaker"] == row["speaker"]][-1]
-            Voices(encoder, net, voices.cards).speak(row["text"], voices.embed(clip["audio"])).save(home / f"{row['id']}.ogg")
+            mouth.speak(row["text"], mouth.embed(clip["audio"])).save(home / f"{row['id']}.ogg")
     (folder / "marks.json").write_text(json.dumps(marks))
     return marks
 

@@ -534,9 +534,10 @@ show.exercise(1, constant, lambda answer: abs(answer - np.log(96)) < 0.01, "Each
 # second. (Judged by our own encoder, which is lenient with us.) MCD as above.
 #
 # A second table comes from a judge who was not there when we trained: whisper-base for the words, for the voices an encoder
-# that is not ours. The sounds of section 7 stay in the folder `tables`; `make judge TASK=situations` listens to those of a
-# full run on LibriSpeech whose `START` was `"kept"`, so that "ours" are the shipped weights, *seen* means the people they were
-# trained on, and the models of section 6 have learned for 1,200 steps. What it said is in `assets/situations.json`.
+# that is not ours. Its intervals are over clips, not over people (all unseen sources are by six). The sounds of
+# section 7 stay in the folder `tables`; `make judge TASK=situations` listens to those of a full run on LibriSpeech whose
+# `START` was `"kept"`, so that "ours" are the shipped weights, *seen* means the people they were trained on, and the models of
+# section 6 have learned for 1,200 steps. What it said is in `assets/situations.json`.
 
 # %%
 def embed(wav):
@@ -582,10 +583,10 @@ for situation in ("seen to seen", "unseen to seen", "seen to unseen", "unseen to
         (folder := RUN / "tables" / f"{situation}, {name}").mkdir(parents=True, exist_ok=True)
         for i, (_, other, wav) in enumerate(wavs):
             audio.save(folder / f"{i}.wav", audio.RATE, wav), audio.save(folder / f"voice-{i}.wav", audio.RATE, corpus.wav(other))
-        lines = [{"wav": f"{i}.wav", "text": row["text"], "reference": f"voice-{i}.wav"} for i, (row, *_) in enumerate(wavs)]
-        (folder / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        table.append({"situation": situation, "system": name, "SECS to target": "{:.2f} ({:.2f} to {:.2f})".format(*metrics.mos_ci(to)),
-                      "to source": float(of.mean()), "nearer to target (%)": float(100 * (to > of).mean()), "MCD (dB)": float(np.mean(mcd)) if mcd else "no text twice"})
+        (folder / "manifest.jsonl").write_text("".join(
+            json.dumps({"wav": f"{i}.wav", "text": row["text"], "reference": f"voice-{i}.wav"}) + "\n" for i, (row, *_) in enumerate(wavs)))
+        columns = {what: "{:.2f} ({:.2f} to {:.2f})".format(*metrics.mos_ci(x)) if len(x) > 1 else "no text twice" for what, x in (("SECS to target", to), ("to source", of), ("MCD (dB)", mcd))}
+        table.append({"situation": situation, "system": name, **columns, "nearer to target (%)": float(100 * (to > of).mean())})
 show.display(show.table(table, f"{len(chosen)} pairs a situation; 95 % intervals"))
 print("" if any(row["system"].startswith("WORLD") for row in table) else "no WORLD rows: pip install pyworld 'setuptools<81'")
 if (said := CHECKPOINTS.parent / "situations.json").exists():
