@@ -4,8 +4,8 @@ from pathlib import Path
 
 import gradio as gr
 
-from lib.synthesis import CHECKPOINTS, Voices
 from lib.tabs import atlas, convert, extract, listen, speak
+from lib.voices.synthesis import CHECKPOINTS, Voices
 
 CSS = Path(__file__).with_name("lib") / "tabs" / "app.css"
 SYSTEM = dict(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])  # nothing is fetched

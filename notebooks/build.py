@@ -21,7 +21,7 @@ from nbclient import NotebookClient
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
-from lib import budget  # noqa: E402
+from lib.training import budget  # noqa: E402
 
 REPOSITORY = "voice-atlas/voice-atlas"  # on GitHub; badges and the first cell of every lesson name it
 BADGE = "https://colab.research.google.com/github/{repository}/blob/main/notebooks/{name}.ipynb"

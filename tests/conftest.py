@@ -26,27 +26,27 @@ def encode(wav, rate, channels, kind, subtype):
 
 @pytest.fixture(scope="session")
 def tiny_root(tmp_path_factory):
-    """A folder of checkpoints as train.save writes them: everything real but the training."""
+    """A folder of checkpoints as training.save writes them: everything real but the training."""
     import torch
 
-    from lib import text, train
+    from lib import text, training
     from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
     from lib.models.vits import Vits, VitsConfig
     torch.manual_seed(0)
     root, card = tmp_path_factory.mktemp("checkpoints"), dict(data="none", licence="Apache-2.0", figures={"eer": 0.123})
     config = SpeakerEncoderConfig(channels=(8, 8, 8, 8), blocks=(1, 1, 1, 1), D=16)
-    train.save(root / "speaker_encoder", SpeakerEncoder(config), config, card | {"budget": "none", "name": "tiny-encoder"})
+    training.save(root / "speaker_encoder", SpeakerEncoder(config), config, card | {"budget": "none", "name": "tiny-encoder"})
     config = VitsConfig(len(text.SYMBOLS), (("verification", 16),), C=8, G=8, hidden=16, text_layers=1, posterior_layers=1,
                         flow_channels=8, flow_layers=1, couplings=2, rhythm_channels=8, decoder_channels=16, decoder_layers=1)
     net = Vits(config)
     torch.nn.init.constant_(net.durations.out.bias, 1.3)  # about four frames a token, as in speech
-    train.save(root / "tts", net, config, card | {"budget": "0 steps", "name": "tiny-tts"})
+    training.save(root / "tts", net, config, card | {"budget": "0 steps", "name": "tiny-tts"})
     return root
 
 
 @pytest.fixture(scope="session")
 def tiny_voices(tiny_root):
-    from lib.synthesis import Voices
+    from lib.voices.synthesis import Voices
     return Voices.load(tiny_root)
 
 
@@ -85,7 +85,7 @@ def say(visitor):
 @pytest.fixture(scope="session")
 def wav():
     """Four seconds of a virtual voice, float32 [T] at 16 kHz."""
-    from lib import corpus
+    from lib.data import corpus
     return corpus.wav(corpus.rows()[0])
 
 

@@ -18,9 +18,11 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from lib import audio, corpus, metrics
-from lib.synthesis import CHECKPOINTS, Voices
+from lib import audio
+from lib.data import corpus
+from lib.evaluation import metrics, statistics
 from lib.tabs.extract import mixed
+from lib.voices.synthesis import CHECKPOINTS, Voices
 
 
 def others(plan):
@@ -88,7 +90,7 @@ def against(mine, base):
     """Cells of a table for marks [n, 2] of n independent people, paired with those of another system; 95 % intervals."""
     row = {}
     for k, what in enumerate(("SECS", "WER")):
-        mean, low, high = metrics.bootstrap((mine - base)[:, k])
+        mean, low, high = statistics.bootstrap((mine - base)[:, k])
         verdict = "" if mine is base else "inside the noise" if low <= 0 <= high else ("worse", "better")[(mean > 0) == (k == 0)]
         row |= {what: round(float(mine[:, k].mean()), 4), f"{what} minus first": f"{mean:+.4f} [{low:+.4f}, {high:+.4f}] {verdict}"}
     return row
@@ -139,7 +141,7 @@ def situations(run, judge):
         cer = [min(metrics.cer(text, line["heard"]), 1) for text, line in zip(asked, answer["lines"], strict=True)]
         to, wer, said = marks[:, 0], np.minimum(marks[:, 1], 1), answer["figures"]
         columns = {"SECS to target": to, "to source": of, "nearer to target": to > of, "WER of a clip": wer, "CER of a clip": cer}
-        row = {what: "{:.2f} ({:.2f} to {:.2f})".format(*metrics.bootstrap(column)) for what, column in columns.items()}
+        row = {what: "{:.2f} ({:.2f} to {:.2f})".format(*statistics.bootstrap(column)) for what, column in columns.items()}
         table.append(dict(zip(("situation", "system"), folder.split(", ", 1), strict=True)) | row
                      | {"WER": said["wer"], "CER": said["cer"], "clips": len(marks)})
     table.sort(key=lambda row: (row["situation"], row["WER"]))

@@ -4,8 +4,8 @@ import itertools
 import pytest
 import torch
 
-from lib import align
-from lib.nn import sequence_mask
+from lib.nn import align
+from lib.nn.blocks import sequence_mask
 
 
 def every_path(N, frames):

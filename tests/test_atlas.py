@@ -11,8 +11,9 @@ from conftest import free_port
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from lib import audio, maps, train
+from lib import audio, training
 from lib.tabs import atlas as tab
+from lib.voices import maps
 
 WORDS = "The ferry leaves at noon."
 CARD = dict(data="none", licence="CC0", budget="none", figures={"points": 60})
@@ -31,7 +32,7 @@ def folder(tiny_voices, wav, tmp_path_factory):
         audio.save(folder / "clip.mp3", audio.RATE, wav[: audio.RATE + 300 * i])
         clips.append((folder / "clip.mp3").read_bytes())
     made = maps.Atlas.make(points, emb, clips, tiny_voices.encoder)
-    train.save(folder, made, made.config, CARD, half=False)
+    training.save(folder, made, made.config, CARD, half=False)
     return folder
 
 

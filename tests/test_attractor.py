@@ -6,11 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lib import audio, separation, train
+from lib import audio, losses, training
 from lib.models.attractor import AttractorConfig, Length, SpeakerAttractor, modulus, spoken
+from lib.voices import people
 
 TINY = AttractorConfig(window=64, hop=32, D=6, channels=12, hidden=16, width=8, repeats=1, blocks=3)
-PEOPLE = functools.partial(separation.people, counting=AttractorConfig().counting)
+PEOPLE = functools.partial(people.people, counting=AttractorConfig().counting)
 
 
 @pytest.fixture
@@ -88,12 +89,12 @@ def test_length_has_the_gradient_of_torch():
 def test_gradients_flow_where_they_should(net):
     """Catches a pretraining that leaves the basis alone, and a second stage that moves it or misses a layer."""
     mix, sources = batch()
-    separation.negative_si_sdr(net(mix, sources, oracle=True)["est_sources"], sources).mean().backward()
+    losses.negative_si_sdr(net(mix, sources, oracle=True)["est_sources"], sources).mean().backward()
     assert net.encoder.weight.grad.abs().sum() > 0 and net.decoder.weight.grad.abs().sum() > 0 and net.out.weight.grad is None
     net.zero_grad(set_to_none=True)
     net.encoder.requires_grad_(False), net.decoder.requires_grad_(False)
     out = net(mix, sources)
-    (separation.negative_si_sdr(out["est_sources"], sources).mean() + separation.compactness(out["cosine"], out["weight"])).backward()
+    (losses.negative_si_sdr(out["est_sources"], sources).mean() + losses.compactness(out["cosine"], out["weight"])).backward()
     learned = {name for name, p in net.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
     assert learned == {name for name, _ in net.named_parameters()} - {"encoder.weight", "decoder.weight"}
 
@@ -152,8 +153,8 @@ def test_spoken_cuts_the_rests():
 
 def test_saved_and_loaded_it_separates_alike(net, tmp_path):
     """Catches sizes or the threshold lost on the way to the app."""
-    train.save(tmp_path, net, TINY, {"data": "none", "licence": "none", "budget": "none", "figures": {}})
-    again, _ = train.load(tmp_path, SpeakerAttractor, AttractorConfig)
+    training.save(tmp_path, net, TINY, {"data": "none", "licence": "none", "budget": "none", "figures": {}})
+    again, _ = training.load(tmp_path, SpeakerAttractor, AttractorConfig)
     mix, sources = batch(1, 2, 2000)
     assert again.config == TINY
     with torch.no_grad():
@@ -176,18 +177,18 @@ def test_a_tiny_training_separates():
 
     def step(nets, one):
         out = nets["net"](one["mix"], one["sources"])
-        yield "net", {"recon": separation.negative_si_sdr(out["est_sources"], one["sources"]).mean(),
-                      "circle": separation.circle(out["attractors"].flatten(0, 1), one["who"].flatten()),
-                      "compact": separation.compactness(out["cosine"], out["weight"])}
+        yield "net", {"recon": losses.negative_si_sdr(out["est_sources"], one["sources"]).mean(),
+                      "circle": losses.circle(out["attractors"].flatten(0, 1), one["who"].flatten()),
+                      "compact": losses.compactness(out["cosine"], out["weight"])}
 
     def judge():
         one = tones(999)
         est = torch.stack([torch.tensor(net.separate(mix[None], functools.partial(PEOPLE, speakers=2)).wavs) for mix in one["mix"]])
-        return -float(separation.pit(separation.pairwise(est, one["sources"]))[0].mean())
+        return -float(losses.pit(losses.pairwise(est, one["sources"]))[0].mean())
 
     before = judge()
     optim = torch.optim.AdamW([p for name, p in net.named_parameters() if "coder" not in name], 1e-2)
-    result = train.fit(step, {"net": net}, {"net": optim}, lambda rng: tones(int(rng.integers(500))), 120, weights={
+    result = training.fit(step, {"net": net}, {"net": optim}, lambda rng: tones(int(rng.integers(500))), 120, weights={
         "recon": 1.0, "circle": 5.0, "compact": 2.0}, log_every=10, mixed="no")
     first, last = result["log"][0], result["log"][-1]
     assert last["recon"] < first["recon"] - 2 and last["circle"] < first["circle"] and last["compact"] < first["compact"]

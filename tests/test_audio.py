@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from lib import audio, corpus
+from lib import audio
+from lib.data import corpus
 
 
 def tone(hz=440.0, seconds=2.0, rate=16000, level=0.2):

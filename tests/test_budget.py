@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from lib import budget
+from lib.training import budget
 
 
 @pytest.mark.parametrize("name, amount", [("quick", 1), ("full", 2)])

@@ -1,4 +1,4 @@
-"""Checkpoint folders: what train.save writes, train.load gives back, or refuses by name."""
+"""Checkpoint folders: what training.save writes, training.load gives back, or refuses by name."""
 import dataclasses
 
 import numpy as np
@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from test_train import same
 
-from lib import train
+from lib import training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +34,12 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
     torch.manual_seed(0)
     net = Net()
     torch.nn.init.normal_(net.body[1].running_mean)
-    train.save(tmp_path / "full", net, net.config, CARD, half=False)
-    loaded, card = train.load(tmp_path / "full", Net, Config)
+    training.save(tmp_path / "full", net, net.config, CARD, half=False)
+    loaded, card = training.load(tmp_path / "full", Net, Config)
     assert same(loaded.state_dict(), net.state_dict()) and card == CARD and not loaded.training
     assert loaded.config == net.config
-    train.save(tmp_path / "half", net, net.config, CARD)
-    half, _ = train.load(tmp_path / "half", Net, Config)
+    training.save(tmp_path / "half", net, net.config, CARD)
+    half, _ = training.load(tmp_path / "half", Net, Config)
     for name, value in half.state_dict().items():
         assert value.dtype == net.state_dict()[name].dtype
         assert torch.allclose(value, net.state_dict()[name], rtol=1e-3)
@@ -51,11 +51,11 @@ def test_packed_weights_take_half_the_room_and_come_back(tmp_path):
     net = torch.nn.Sequential(torch.nn.Conv1d(64, 128, 3), torch.nn.Linear(256, 100), torch.nn.BatchNorm1d(4))
     net[0].weight.data *= torch.logspace(-4, 1, 128)[:, None, None]
     net[1].weight.data[7] = 0
-    train.save(tmp_path / "half", net, Config(), CARD)
-    train.save(tmp_path / "packed", net, Config(), CARD, pack=True)
+    training.save(tmp_path / "half", net, Config(), CARD)
+    training.save(tmp_path / "packed", net, Config(), CARD, pack=True)
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("packed", "half")]
     assert sizes[0] < 0.6 * sizes[1]
-    back = train.read(tmp_path / "packed")
+    back = training.read(tmp_path / "packed")
     assert set(back) == set(net.state_dict())
     for name, value in net.state_dict().items():
         if value.dim() > 1:
@@ -68,7 +68,7 @@ def test_packed_weights_take_half_the_room_and_come_back(tmp_path):
 def test_a_card_must_say_what_the_voice_is(tmp_path):
     """Catches a quick-trained voice that passes as a real one."""
     with pytest.raises(ValueError, match=r"\['budget', 'figures'\]"):
-        train.save(tmp_path, Net(), Config(), {"data": "x", "licence": "y"})
+        training.save(tmp_path, Net(), Config(), {"data": "x", "licence": "y"})
     assert not list(tmp_path.glob("*.safetensors"))
 
 
@@ -76,17 +76,17 @@ def test_large_nets_are_cut_into_small_files_and_old_ones_removed(tmp_path):
     """Catches a file over 10 MB that the Space refuses, a tensor lost at a cut, and a stale shard mixed into new weights."""
     large, small = Config(width=3_000_000), Config(width=5)
     tensors = {str(i): torch.zeros(n) for i, n in enumerate((10, 2_000_000, 300_000, 100_000, 5))}
-    parts = train.shards(tensors)
+    parts = training.shards(tensors)
     assert [sum(v.nbytes for v in part.values()) <= 9_500_000 for part in parts] == [True] * len(parts)
     assert [name for part in parts for name in part] == list(tensors) and len(parts) == 2
     net = torch.nn.Sequential(torch.nn.Linear(2000, 1000), torch.nn.Linear(2000, 1000))
-    train.save(tmp_path, net, small, CARD, half=False)
+    training.save(tmp_path, net, small, CARD, half=False)
     files = sorted(tmp_path.glob("*.safetensors"))
     assert [f.name for f in files] == ["model-2.safetensors", "model.safetensors"] and all(f.stat().st_size < 10e6 for f in files)
-    assert same(train.read(tmp_path), net.state_dict())
-    train.save(tmp_path, Net(small), small, CARD)
+    assert same(training.read(tmp_path), net.state_dict())
+    training.save(tmp_path, Net(small), small, CARD)
     assert [f.name for f in tmp_path.glob("*.safetensors")] == ["model.safetensors"]
-    assert train.load(tmp_path, Net, Config)[0].config.width == 5
+    assert training.load(tmp_path, Net, Config)[0].config.width == 5
     assert large.width > small.width
 
 
@@ -116,14 +116,14 @@ def spoil(folder, name):
 def test_broken_checkpoints_are_named(tmp_path, name):
     """Catches a half-loaded net that speaks noise, and an error that does not say which file is at fault."""
     folder = tmp_path / "tts"
-    train.save(folder, Net(), Config(), CARD)
+    training.save(folder, Net(), Config(), CARD)
     spoil(folder, name)
     with pytest.raises(ValueError, match="tts") as caught:
-        train.load(folder, Net, Config)
+        training.load(folder, Net, Config)
     assert type(caught.value) is ValueError
 
 
 def test_precision_is_one_that_accelerate_knows():
     """Catches a name that only one kind of machine would have shown to be wrong."""
-    assert train.precision() in ("no", "bf16", "fp16")
-    assert np.isfinite(train.cosine(1)(5))
+    assert training.precision() in ("no", "bf16", "fp16")
+    assert np.isfinite(training.cosine(1)(5))

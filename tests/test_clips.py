@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 from test_corpus import sound
 
-from lib import audio, corpus
-from lib.clips import Clips, cache
+from lib import audio
+from lib.data import corpus
+from lib.data.clips import Clips, cache
 
 
 @pytest.fixture(scope="module")

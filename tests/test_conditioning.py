@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from lib.conditioning import Conditioning
+from lib.nn.conditioning import Conditioning
 
 
 @pytest.fixture

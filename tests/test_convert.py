@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from lib import audio, convert, synthesis, train
+from lib import audio, training
 from lib.models.flow_vae import FlowVAE, FlowVAEConfig
 from lib.models.vits import Vits, VitsConfig
 from lib.tabs import convert as tab
+from lib.voices import synthesis
 
 
 def buzz(hz, noise=0.003):
@@ -26,19 +27,19 @@ def buzz(hz, noise=0.003):
 def test_pitch_follows_a_glide(low, high):
     """Catches octave errors and a track that is late against the frames of the spectrogram."""
     hz = np.linspace(low, high, 2 * audio.RATE)
-    f0 = convert.pitch(buzz(hz))
+    f0 = audio.pitch(buzz(hz))
     true = hz[audio.HOP // 2:: audio.HOP][: len(f0)]
     assert len(f0) == 2 * audio.RATE // audio.HOP and (f0[4:-4] > 0).all()
     assert np.abs(np.log2(f0[4:-4] / true[4:-4])).max() < 0.03
-    assert convert.register(f0) == pytest.approx(np.log2((low + high) / 2), abs=0.05)
+    assert audio.register(f0) == pytest.approx(np.log2((low + high) / 2), abs=0.05)
 
 
 def test_what_has_no_pitch_has_none():
     """Catches noise and silence taken for a voice, and a register of nothing."""
     noise = np.random.default_rng(0).standard_normal(16000).astype("float32")
-    assert (convert.pitch(noise) > 0).mean() < 0.15 and not convert.pitch(np.zeros(8000, "float32")).any()
-    assert convert.register(np.zeros(5)) == 7.3 and convert.pitch(np.zeros(100, "float32")).shape == (0,)
-    mixed = convert.pitch(np.concatenate([buzz(np.full(16000, 150.0)), np.zeros(16000, "float32")]))
+    assert (audio.pitch(noise) > 0).mean() < 0.15 and not audio.pitch(np.zeros(8000, "float32")).any()
+    assert audio.register(np.zeros(5)) == 7.3 and audio.pitch(np.zeros(100, "float32")).shape == (0,)
+    mixed = audio.pitch(np.concatenate([buzz(np.full(16000, 150.0)), np.zeros(16000, "float32")]))
     assert (mixed[:58] > 0).all() and not mixed[66:].any()
 
 
@@ -50,19 +51,19 @@ def test_stretches_join_to_what_they_were_cut_from(frames):
     def run(start, end):
         asked.append(end - start)
         return wav[start * audio.HOP: end * audio.HOP]
-    assert np.allclose(convert.chunked(run, frames, 128, 64), wav, atol=1e-5)
+    assert np.allclose(audio.chunked(run, frames, 128, 64), wav, atol=1e-5)
     assert max(asked) <= 128
 
 
 def test_a_source_keeps_its_timing_and_has_a_limit():
     """Catches a source that is trimmed, and one that fills the memory."""
     wav = np.concatenate([np.zeros(8000), buzz(np.full(24000, 150.0)), np.zeros(8000)]).astype("float32")
-    assert len(convert.source((audio.RATE, wav))) == 40000
-    assert len(convert.source((8000, wav))) == 80000
+    assert len(audio.source((audio.RATE, wav))) == 40000
+    assert len(audio.source((8000, wav))) == 80000
     for clip, said in (((audio.RATE, np.resize(wav, 61 * audio.RATE)), "61 s.*60 s"), ((audio.RATE, 0 * wav), "silent"),
                        ((audio.RATE, wav[6000:12000]), "at least 1 s"), ("nowhere.wav", "no file")):
         with pytest.raises(ValueError, match=said):
-            convert.source(clip)
+            audio.source(clip)
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +72,11 @@ def root(tiny_root, tmp_path_factory):
     root = tmp_path_factory.mktemp("with-conversion")
     for name in ("speaker_encoder", "tts"):
         shutil.copytree(tiny_root / name, root / name)
-    tts, _ = train.load(root / "tts", Vits, VitsConfig)
+    tts, _ = training.load(root / "tts", Vits, VitsConfig)
     torch.manual_seed(0)
     vc = FlowVAE(FlowVAEConfig(D=16, C=8, G=8, hidden=16, residual_layers=1, code=8, tones=6, layers=1, segment=16), tts)
     [torch.nn.init.normal_(one.shift.weight, std=0.3) for one in vc.flow.couplings]
-    train.save(root / "flow_vae", vc, vc.config, dict(data="none", licence="Apache-2.0", budget="0 steps", figures={}, name="tiny-vc"))
+    training.save(root / "flow_vae", vc, vc.config, dict(data="none", licence="Apache-2.0", budget="0 steps", figures={}, name="tiny-vc"))
     return root
 
 
@@ -118,7 +119,7 @@ def test_a_minute_goes_through_in_stretches(voices):
     handle = voices.flow_vae.content.register_forward_hook(lambda module, given, out: seen.append(given[0].shape[2]))
     speech = voices.convert((audio.RATE, np.resize(SOURCE[1], 59 * audio.RATE)), VOICE, progress=lambda share, words: told.append(share))
     handle.remove()
-    assert len(speech.wav) == 59 * audio.RATE and max(seen) <= convert.CHUNK and len(seen) == len(told) == 9
+    assert len(speech.wav) == 59 * audio.RATE and max(seen) <= audio.CHUNK and len(seen) == len(told) == 9
     assert told[0] == 0 and told == sorted(told) and told[-1] < 1
 
 

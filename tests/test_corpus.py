@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from lib import audio, corpus
+from lib import audio
+from lib.data import corpus
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +86,7 @@ def test_parquet_folder_and_stream_give_the_same_rows(tmp_path, monkeypatch):
     rows = made()
     nested = [{"audio": {"bytes": r["audio"], "path": "x.wav"}, "said": r["text"], "speaker_id": r["speaker"], "id": r["id"]} for r in rows]
     (tmp_path / "hub").mkdir()
-    parquet(tmp_path / "hub" / "train.parquet", nested)
+    parquet(tmp_path / "hub" / "training.parquet", nested)
     monkeypatch.setitem(corpus.HUB, str(tmp_path / "hub"), (None, "train", {"text": "said", "speaker": "speaker_id"}))
     flat = corpus.rows(parquet(tmp_path / "a.parquet", rows))
     sources = [flat, corpus.rows(folder(tmp_path / "b", rows)), corpus._hub(str(tmp_path / "hub"), 1.0)]
@@ -97,7 +98,7 @@ def test_parquet_folder_and_stream_give_the_same_rows(tmp_path, monkeypatch):
 def test_the_stream_stops_at_its_hours(tmp_path):
     """Catches a quick look at a hub set that downloads all 585 hours of it."""
     (tmp_path / "hub").mkdir()
-    parquet(tmp_path / "hub" / "train.parquet", made(4, 5))
+    parquet(tmp_path / "hub" / "training.parquet", made(4, 5))
     assert len(corpus._hub(str(tmp_path / "hub"), 6.5 / 3600)) == 6
 
 
@@ -105,7 +106,7 @@ def test_a_stream_without_our_columns_says_so(tmp_path):
     """Catches a set without speakers whose rows would all belong to one person named None."""
     for name, columns, said in (("a", ("text", "speaker"), "needs audio"), ("b", ("audio", "text"), "no speaker")):
         (tmp_path / name).mkdir()
-        parquet(tmp_path / name / "train.parquet", [{k: row[k] for k in columns} for row in made(1, 2)])
+        parquet(tmp_path / name / "training.parquet", [{k: row[k] for k in columns} for row in made(1, 2)])
         with pytest.raises(ValueError, match=said):
             corpus._hub(str(tmp_path / name), 1.0)
 

@@ -6,10 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lib import filling, losses, train
+from lib import losses, training
+from lib.data import filling
 from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
 from lib.models.vits import Vits, VitsConfig
-from lib.synthesis import CHECKPOINTS
+from lib.voices.synthesis import CHECKPOINTS
 
 TINY = VitsConfig(12, (("verification", 16),), C=8, G=16, hidden=16, text_layers=1, posterior_layers=1, flow_channels=16, flow_layers=1,
                   couplings=2, rhythm_channels=8, decoder_channels=16, decoder_layers=2, segment=8)
@@ -106,7 +107,7 @@ def test_the_gradient_of_lfcl_reaches_the_generator_and_nothing_stays_on_the_enc
 
 def test_a_few_hundred_lfcl_steps_move_speech_toward_a_voice_nobody_has():
     """LFCL alone, on one filled voice and the shipped encoder: what is heard must come nearer to it, and the encoder stay the same."""
-    encoder, _ = train.load(CHECKPOINTS / "speaker_encoder", SpeakerEncoder, SpeakerEncoderConfig)
+    encoder, _ = training.load(CHECKPOINTS / "speaker_encoder", SpeakerEncoder, SpeakerEncoderConfig)
     net, frozen = Vits(dataclasses.replace(TINY, embeddings=(("verification", 128),))), copy.deepcopy(encoder.state_dict())
     torch.nn.init.constant_(net.durations.out.bias, 1.5)
     known = sphere(2, 128)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib import audio, convert, losses, text, train
+from lib import audio, losses, text, training
 from lib.models.flow_vae import FlowVAE, FlowVAEConfig, narrow, refined, standardise
 from lib.models.vits import Vits, VitsConfig
 
@@ -76,8 +76,8 @@ def test_what_is_lent_is_neither_saved_nor_trained_nor_copied():
 def test_a_saved_model_comes_back_beside_the_same_tts(tmp_path):
     """Catches a checkpoint that says something else after loading."""
     vc, tts = tiny()
-    train.save(tmp_path, vc, vc.config, dict(data="none", licence="CC0", budget="none", figures={}), half=False)
-    back, _ = train.load(tmp_path, lambda config: FlowVAE(config, tts), FlowVAEConfig)
+    training.save(tmp_path, vc, vc.config, dict(data="none", licence="CC0", budget="none", figures={}), half=False)
+    back, _ = training.load(tmp_path, lambda config: FlowVAE(config, tts), FlowVAEConfig)
     wav, spk_emb = 0.1 * torch.randn(1, 1, 40 * audio.HOP), torch.eye(16)[:1]
     assert torch.equal(*(net.convert(wav, spk_emb, spk_emb.roll(1, 1), noise_scale=0.0) for net in (vc, back)))
 
@@ -109,7 +109,7 @@ def test_a_few_steps_lower_the_losses():
                      "contrastive": losses.frame_contrastive(out["code"], out["code_hat"], out["mask"], 0.1)}
     same = batch()
     same["mel_hat"] = same["mel"] + 0.1 * same["mel_hat"]
-    result = train.fit(step, {"vc": vc, "tts": tts}, {"vc": torch.optim.Adam(vc.parameters(), 1e-2)}, lambda rng: same, 30,
+    result = training.fit(step, {"vc": vc, "tts": tts}, {"vc": torch.optim.Adam(vc.parameters(), 1e-2)}, lambda rng: same, 30,
                        weights={"kl": 1.0, "contrastive": 1.0}, log_every=5, mixed="no")
     first, last = result["log"][0], result["log"][-1]
     assert last["kl"] < first["kl"] and last["contrastive"] < first["contrastive"]
@@ -164,7 +164,7 @@ def test_a_long_source_goes_in_stretches_and_sounds_the_same_inside():
     wav = (0.1 * torch.sin(2 * np.pi * 150 * t) * (1 + torch.sin(2 * np.pi * 3 * t)))[None, None]
     spk_emb, seen = torch.eye(16)[:1], []
     handle = vc.content.prior.register_forward_hook(lambda module, given, out: seen.append(given[0].shape[2]))
-    pieces = [convert.chunked(lambda a, b: np.ones((b - a) * audio.HOP), 200, 96, 32)]
+    pieces = [audio.chunked(lambda a, b: np.ones((b - a) * audio.HOP), 200, 96, 32)]
     whole, parts = (vc.convert(wav, spk_emb.roll(1, 1), spk_emb, noise_scale=0.0, chunk=chunk)[0, 0] for chunk in (400, 96))
     handle.remove()
     assert np.allclose(pieces[0], 1, atol=1e-5)

@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from lib.flows import Coupling, Flow, SplineCoupling, spline
+from lib.nn.flows import Coupling, Flow, SplineCoupling, spline
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,9 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from lib import audio, metrics
-from lib.tabs import listen, listening
+from lib import audio
+from lib.evaluation import listening, statistics
+from lib.tabs import listen
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def test_means_and_intervals(sounds, tmp_path):
     listening.vote(tmp_path, session(), 0, plan["b"], 1.5)
     a, b = listening.report(tmp_path)
     assert (a["system"], a["votes"], a["listeners"]) == ("a", 6, 3) and (b["system"], b["votes"]) == ("b", 1)
-    assert (a["mean"], a["low"], a["high"]) == pytest.approx(metrics.mos_ci([4.75, 2.0, 3.0]))
+    assert (a["mean"], a["low"], a["high"]) == pytest.approx(statistics.mos_ci([4.75, 2.0, 3.0]))
     assert b["mean"] == 1.5 and np.isnan(b["low"])
     assert listening.report(tmp_path / "nobody") == []
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lib import audio, losses
-from lib.nn import sequence_mask
+from lib.nn.blocks import sequence_mask
 
 
 @pytest.fixture(autouse=True)

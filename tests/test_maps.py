@@ -7,8 +7,9 @@ import pytest
 import torch
 from sklearn.manifold import trustworthiness
 
-from lib import audio, maps, synthesis, train
+from lib import audio, training
 from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
+from lib.voices import maps, synthesis
 
 
 def clusters():
@@ -73,7 +74,7 @@ def warm(small):
 
 def test_an_atlas_comes_back_as_it_was_saved(small, tmp_path):
     card = dict(data="none", licence="CC0", budget="quick", figures={"x": 1})
-    train.save(tmp_path, small, small.config, card, half=False)
+    training.save(tmp_path, small, small.config, card, half=False)
     again, its_card = maps.Atlas.load(tmp_path)
     assert again.config == small.config and its_card == card
     assert [again.clip(i) for i in range(72)] == [f"clip {i}".encode() * (i % 3 + 1) for i in range(72)]

@@ -8,7 +8,9 @@ import pytest
 import scipy.stats
 import torch
 
-from lib import audio, corpus, metrics
+from lib import audio
+from lib.data import corpus
+from lib.evaluation import metrics, statistics
 
 
 @pytest.fixture(scope="module")
@@ -220,16 +222,16 @@ def test_estoi_and_pesq_say_when_there_is_too_little():
 
 def test_mos_interval_is_that_of_scipy():
     ratings = np.random.default_rng(0).integers(1, 6, 25)
-    mean, low, high = metrics.mos_ci(ratings)
+    mean, low, high = statistics.mos_ci(ratings)
     expected = scipy.stats.t.interval(0.95, 24, loc=ratings.mean(), scale=scipy.stats.sem(ratings))
     assert mean == pytest.approx(ratings.mean()) and (low, high) == pytest.approx(expected)
     with pytest.raises(ValueError, match="at least two"):
-        metrics.mos_ci([4])
+        statistics.mos_ci([4])
 
 
 def test_mos_interval_covers_the_truth_as_often_as_it_says():
     rng = np.random.default_rng(0)
-    intervals = [metrics.mos_ci(rng.normal(3.5, 1, 8))[1:] for _ in range(1000)]
+    intervals = [statistics.mos_ci(rng.normal(3.5, 1, 8))[1:] for _ in range(1000)]
     assert 0.93 < np.mean([low < 3.5 < high for low, high in intervals]) < 0.97
 
 
@@ -238,10 +240,10 @@ def test_bootstrap_covers_the_mean_as_often_as_it_says():
     rng = np.random.default_rng(0)
     hits = 0
     for k in range(200):
-        mean, low, high = metrics.bootstrap(rng.normal(1.0, 2.0, 40), rounds=300, seed=k)
+        mean, low, high = statistics.bootstrap(rng.normal(1.0, 2.0, 40), rounds=300, seed=k)
         assert low < mean < high and high - low < 2
         hits += low <= 1.0 <= high
     assert 0.88 < hits / 200 <= 0.99
-    assert metrics.bootstrap([1.0, 2.0, 3.0]) == metrics.bootstrap([1.0, 2.0, 3.0])
+    assert statistics.bootstrap([1.0, 2.0, 3.0]) == statistics.bootstrap([1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match="two or more"):
-        metrics.bootstrap([1.0])
+        statistics.bootstrap([1.0])

@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from lib.nn import Attention, ConvNeXtStack, Transformer, sequence_mask, slices
+from lib.nn.blocks import Attention, ConvNeXtStack, Transformer, sequence_mask, slices
 
 
 @pytest.fixture(autouse=True)

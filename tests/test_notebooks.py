@@ -143,7 +143,8 @@ def test_solutions_of_the_first_lesson_solve_its_exercises(tmp_path):
 TINY = '''# %% [markdown]
 # Words.
 # %% tags=["nbval-check-output"]
-from lib import budget, show
+from lib import show
+from lib.training import budget
 print(budget.current())
 # %%
 print("x" * 60_000)

@@ -3,8 +3,10 @@ import numpy as np
 import pytest
 import torch
 
-from lib import audio, convert, corpus, perturb
-from lib.clips import Clips
+from lib import audio
+from lib.audio import perturb
+from lib.data import corpus
+from lib.data.clips import Clips
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +33,14 @@ def test_factors_lie_between_the_limits_and_both_ways():
 def test_pitch_is_shifted_by_its_factor(wav, pitch):
     """Catches factors that are swapped or ignored."""
     moved = perturb.shift(wav, 1.0, pitch)
-    assert convert.register(convert.pitch(moved)) - convert.register(convert.pitch(wav)) == pytest.approx(np.log2(pitch), abs=0.06)
+    assert audio.register(audio.pitch(moved)) - audio.register(audio.pitch(wav)) == pytest.approx(np.log2(pitch), abs=0.06)
 
 
 @pytest.mark.parametrize("formants", [1 / 1.3, 1.3])
 def test_formants_are_shifted_and_pitch_is_not(wav, formants):
     """Catches a plain resampling, which moves both."""
     moved = perturb.shift(wav, formants, 1.0)
-    assert convert.register(convert.pitch(moved)) == pytest.approx(convert.register(convert.pitch(wav)), abs=0.06)
+    assert audio.register(audio.pitch(moved)) == pytest.approx(audio.register(audio.pitch(wav)), abs=0.06)
     centre = [float((s := np.abs(np.fft.rfft(x))) @ np.arange(len(s)) / s.sum()) for x in (wav, moved)]
     assert (centre[1] > 1.05 * centre[0]) if formants > 1 else (centre[1] < 0.95 * centre[0])
 
@@ -79,7 +81,7 @@ def test_views_are_made_once_and_line_up(tmp_path):
     start = int(clips.frames[0])
     wav, end = clips.wav(1)[: clips.frames[1] * audio.HOP], start + int(clips.frames[1])
     assert np.allclose(mels[0, start:end].T, audio.mel(torch.tensor(wav)[None, None])[0], atol=0.01)
-    assert np.allclose(f0[start:end], convert.pitch(wav), rtol=1e-3)
+    assert np.allclose(f0[start:end], audio.pitch(wav), rtol=1e-3)
     assert not np.allclose(mels[1], mels[2], atol=0.1)
     stamp = (tmp_path / "views-2-mels.npy").stat().st_mtime_ns
     perturb.views(clips, tmp_path, copies=2)

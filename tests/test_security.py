@@ -10,7 +10,8 @@ from gradio.route_utils import delete_files_created_by_app
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from lib import audio, corpus
+from lib import audio
+from lib.data import corpus
 from lib.tabs import speak as tab
 
 ROOT, WORDS = Path(__file__).parent.parent, "The ferry leaves at noon, so pack your lunch."

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from lib import metrics, separation
+from lib import losses
+from lib.evaluation import metrics
+from lib.voices import people
 
 COUNTING = [[float(j == k) for j in range(4)] + [-0.1 * k] for k in range(4)]  # one more must bring points nearer by 0.1
 
@@ -27,43 +29,43 @@ def clusters(K, P=400, D=12, spread=0.3, seed=0, weights=None):
 def test_si_sdr_is_that_of_the_metrics(noise, T):
     """Catches a missing mean, a square too many, a wrong sign: the loss must be minus what is reported, far below its ceiling."""
     ref, est = torch.randn(3, T, generator=noise), torch.randn(3, T, generator=noise)
-    ours = -separation.negative_si_sdr(ref + 2 * est + 0.3, ref, most=90.0)
+    ours = -losses.negative_si_sdr(ref + 2 * est + 0.3, ref, most=90.0)
     np.testing.assert_allclose(ours.numpy(), metrics.si_sdr((ref + 2 * est + 0.3).numpy(), ref.numpy()), atol=0.01)
 
 
 def test_scale_does_not_matter_and_perfection_stops_at_the_ceiling(noise):
     """Catches an easy mixture that outshouts all others."""
     ref = torch.randn(2, 500, generator=noise)
-    assert torch.allclose(separation.negative_si_sdr(7 * ref, ref), torch.tensor(-30.0), atol=0.01)
+    assert torch.allclose(losses.negative_si_sdr(7 * ref, ref), torch.tensor(-30.0), atol=0.01)
     est = ref + 0.5 * torch.randn(2, 500, generator=noise)
-    assert torch.allclose(separation.negative_si_sdr(est, ref), separation.negative_si_sdr(0.01 * est, ref), atol=1e-3)
+    assert torch.allclose(losses.negative_si_sdr(est, ref), losses.negative_si_sdr(0.01 * est, ref), atol=1e-3)
 
 
 def test_silence_costs_nothing_and_breaks_nothing():
     """Catches nan from a silent source, or from silence as an answer."""
     est = torch.randn(2, 2, 100, requires_grad=True)
     sources = torch.stack([torch.zeros(2, 100), torch.randn(2, 100)], 1)
-    loss = separation.negative_si_sdr(est, sources)
+    loss = losses.negative_si_sdr(est, sources)
     assert torch.equal(loss[:, 0], torch.zeros(2))
     loss.sum().backward()
     assert torch.isfinite(est.grad).all() and est.grad[:, 0].abs().max() == 0 and est.grad[:, 1].abs().max() > 0
-    assert torch.isfinite(separation.negative_si_sdr(torch.zeros(1, 100), torch.randn(1, 100))).all()
+    assert torch.isfinite(losses.negative_si_sdr(torch.zeros(1, 100), torch.randn(1, 100))).all()
 
 
 def test_pairwise_is_every_estimate_against_every_source(noise):
     """Catches exchanged axes: rows are estimates."""
     est, sources = torch.randn(2, 3, 200, generator=noise), torch.randn(2, 3, 200, generator=noise)
-    table = separation.pairwise(est, sources)
+    table = losses.pairwise(est, sources)
     assert table.shape == (2, 3, 3)
     for b, e, s in itertools.product(range(2), range(3), range(3)):
-        assert torch.isclose(table[b, e, s], separation.negative_si_sdr(est[b, e], sources[b, s]), atol=1e-4)
+        assert torch.isclose(table[b, e, s], losses.negative_si_sdr(est[b, e], sources[b, s]), atol=1e-4)
 
 
 @pytest.mark.parametrize("S", [1, 2, 3, 4])
 def test_pit_against_brute_force(noise, S):
     """Catches an order that is the inverse of the right one, which two people never show."""
     table = torch.randn(20, S, S, generator=noise)
-    least, order = separation.pit(table)
+    least, order = losses.pit(table)
     for b in range(20):
         tried = {p: np.mean([float(table[b, e, s]) for s, e in enumerate(p)]) for p in itertools.permutations(range(S))}
         best = min(tried, key=tried.get)
@@ -89,7 +91,7 @@ def test_circle_twin(noise):
     """Catches a forgotten partner or an attractor compared with itself; person 9 has no partner."""
     attractors = torch.nn.functional.normalize(torch.randn(7, 5, generator=noise), dim=1)
     who = torch.tensor([4, 2, 4, 2, 2, 9, 4])
-    assert float(separation.circle(attractors, who)) == pytest.approx(naive_circle(attractors, who), abs=1e-4)
+    assert float(losses.circle(attractors, who)) == pytest.approx(naive_circle(attractors, who), abs=1e-4)
 
 
 def test_circle_pulls_people_together_and_strangers_apart():
@@ -100,7 +102,7 @@ def test_circle_pulls_people_together_and_strangers_apart():
     for _ in range(200):
         unit = torch.nn.functional.normalize(raw, dim=1)
         optim.zero_grad()
-        separation.circle(unit, who).backward()
+        losses.circle(unit, who).backward()
         optim.step()
     cosine, same = (unit @ unit.T).detach(), who[:, None] == who
     assert cosine[same].min() > 0.7 and cosine[~same].max() < 0.4
@@ -108,17 +110,17 @@ def test_circle_pulls_people_together_and_strangers_apart():
 
 def test_compactness_is_one_minus_the_weighted_cosine():
     cosine, weight = torch.tensor([[[1.0, 0.0]], [[0.5, -1.0]]]), torch.tensor([[[0.5, 0.5]], [[1.0, 0.0]]])
-    assert float(separation.compactness(cosine, weight)) == pytest.approx((0.5 + 0.5) / 2)
+    assert float(losses.compactness(cosine, weight)) == pytest.approx((0.5 + 0.5) / 2)
 
 
 @pytest.mark.parametrize("K", [1, 2, 3, 4])
 def test_kmeans_finds_the_clusters(K):
     """Catches a start that leaves two clusters as one, and centres off the sphere."""
     points, owner = clusters(K)
-    centres, nearest, mean = separation.spherical_kmeans(points, torch.ones(len(points)), K)
+    centres, nearest, mean = people.spherical_kmeans(points, torch.ones(len(points)), K)
     assert torch.allclose(centres.norm(dim=1), torch.ones(K), atol=1e-5)
     assert len({(int(a), int(b)) for a, b in zip(owner, nearest)}) == K, "every cluster is one person's"
-    again, _, _ = separation.spherical_kmeans(points, torch.ones(len(points)), K)
+    again, _, _ = people.spherical_kmeans(points, torch.ones(len(points)), K)
     assert torch.equal(centres, again), "no chance in it"
 
 
@@ -126,7 +128,7 @@ def test_kmeans_listens_to_loud_points():
     """Catches ignored weights: a crowd of quiet points must not own a centre."""
     points, owner = clusters(3)
     weight = torch.where(owner == 2, 1e-6, 1.0)
-    centres, _, _ = separation.spherical_kmeans(points, weight, 2)
+    centres, _, _ = people.spherical_kmeans(points, weight, 2)
     assert (centres @ torch.eye(12)[:3].T).amax(0)[2] < 0.3
 
 
@@ -135,17 +137,17 @@ def test_people_are_counted(K):
     """Catches one person taken for two, and two for one."""
     points, _ = clusters(K, P=600, spread=0.6)
     weight = torch.rand(600, generator=torch.Generator().manual_seed(1))
-    assert len(separation.people(points, weight, COUNTING)) == K
-    assert len(separation.people(points, weight, COUNTING, speakers=2)) == 2
+    assert len(people.people(points, weight, COUNTING)) == K
+    assert len(people.people(points, weight, COUNTING, speakers=2)) == 2
 
 
 def test_a_trace_of_somebody_is_nobody():
     """Catches crumbs counted as people: 2 % of the level is a door, or a mistake."""
     points, _ = clusters(2, P=1000, weights=[0.98, 0.02])
-    assert len(separation.people(points, torch.ones(1000), COUNTING)) == 1
+    assert len(people.people(points, torch.ones(1000), COUNTING)) == 1
 
 
 @pytest.mark.parametrize("speakers", [0, 5, -1, "two"])
 def test_impossible_numbers_are_refused(speakers):
     with pytest.raises(ValueError, match="choose 1 to 4"):
-        separation.people(torch.eye(3), torch.ones(3), COUNTING, speakers)
+        people.people(torch.eye(3), torch.ones(3), COUNTING, speakers)

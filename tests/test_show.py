@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib import audio, corpus, show
+from lib import audio, show
+from lib.data import corpus
 
 ROOT = Path(__file__).parent.parent
 

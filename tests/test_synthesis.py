@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from lib import audio, synthesis, text, train
+from lib import audio, text, training
 from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
 from lib.models.vits import Vits, VitsConfig
+from lib.voices import synthesis
 
 CARD = {"data": "none", "licence": "CC0", "budget": "untrained", "figures": {}, "name": "tiny"}
 WORDS = "A first sentence. And a second one! Is there a third?"
@@ -25,8 +26,8 @@ def root(tmp_path_factory):
                           flow_channels=8, flow_layers=1, couplings=2, rhythm_channels=8, decoder_channels=16, decoder_layers=1))
     torch.nn.init.constant_(tts.durations.out.bias, math.log(5))
     torch.nn.init.normal_(tts.conditioning.project["verification"][0].weight)
-    train.save(root / "speaker_encoder", encoder, encoder.config, CARD)
-    train.save(root / "tts", tts, tts.config, CARD)
+    training.save(root / "speaker_encoder", encoder, encoder.config, CARD)
+    training.save(root / "tts", tts, tts.config, CARD)
     return root
 
 

@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from lib.tcn import TCN
+from lib.nn.tcn import TCN
 
 
 @pytest.fixture

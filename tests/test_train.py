@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from lib import train
+from lib import training
 
 ROOT = Path(__file__).parent.parent
 # A small GAN that has what makes resuming hard: dropout, batch statistics, a critic with a buffer, two optimisers.
 SCRIPT = '''
 import sys, time
 import torch
-from lib import losses, train
-from lib.vocoder import Discriminator
+from lib import losses, training
+from lib.nn.critics import Discriminator
 
 WEIGHTS = {"critic": 1.0, "adv": 1.0, "l1": 5.0}
 
@@ -46,8 +46,8 @@ def draw(rng, seen=None):
 
 def fit(steps, folder=None, **more):
     nets, optims = make()
-    settings = dict(weights=WEIGHTS, rate=train.cosine(12, 2), ema="gen", ema_decay=0.5, mixed="no", log_every=2, seed=3)
-    return train.fit(step, nets, optims, draw, steps, folder, **settings | more)
+    settings = dict(weights=WEIGHTS, rate=training.cosine(12, 2), ema="gen", ema_decay=0.5, mixed="no", log_every=2, seed=3)
+    return training.fit(step, nets, optims, draw, steps, folder, **settings | more)
 
 
 if __name__ == "__main__":
@@ -198,7 +198,7 @@ def test_the_second_yield_sees_the_updated_first():
         yield "second", {"b": (nets["two"](batch["x"]) * nets["one"].weight).sum()}
     start_at = one.weight.item()
     optims = {"first": torch.optim.SGD(one.parameters(), 0.1), "second": torch.optim.SGD(two.parameters(), 0.1)}
-    train.fit(step, {"one": one, "two": two}, optims, lambda rng: {"x": torch.ones(1, 1)}, 1, weights={"a": 1.0, "b": 1.0}, mixed="no")
+    training.fit(step, {"one": one, "two": two}, optims, lambda rng: {"x": torch.ones(1, 1)}, 1, weights={"a": 1.0, "b": 1.0}, mixed="no")
     assert seen == pytest.approx([start_at, start_at - 0.1])
     assert one.weight.item() == pytest.approx(start_at - 0.1), "the second optimiser must leave the first net alone"
 
@@ -212,7 +212,7 @@ def test_weights_and_rates_are_applied():
 
         def step(nets, batch):
             yield "o", {"a": nets["n"](batch["x"]).sum()}
-        train.fit(step, {"n": net}, {"o": torch.optim.SGD(net.parameters(), 0.1)}, lambda rng: {"x": torch.ones(1, 1)}, steps,
+        training.fit(step, {"n": net}, {"o": torch.optim.SGD(net.parameters(), 0.1)}, lambda rng: {"x": torch.ones(1, 1)}, steps,
                   weights={"a": weight}, rate=rate, clip=None, mixed="no")
         return before - net.weight.item()
     assert run(1.0, None) == pytest.approx(0.1)
@@ -227,7 +227,7 @@ def test_a_loss_without_weight_and_a_loss_that_is_not_finite_stop_the_run(tmp_pa
     def run(parts, **more):
         def step(nets, batch):
             yield "o", {name: factor * nets["n"](batch["x"]).sum() for name, factor in parts.items()}
-        return train.fit(step, {"n": net}, {"o": torch.optim.SGD(net.parameters(), 0.1)}, lambda rng: {"x": torch.ones(1, 1)}, 4, tmp_path,
+        return training.fit(step, {"n": net}, {"o": torch.optim.SGD(net.parameters(), 0.1)}, lambda rng: {"x": torch.ones(1, 1)}, 4, tmp_path,
                          weights={"a": 1.0}, mixed="no", **more)
     with pytest.raises(KeyError, match="b"):
         run({"a": 1.0, "b": 1.0})
@@ -241,7 +241,7 @@ def test_a_loss_without_weight_and_a_loss_that_is_not_finite_stop_the_run(tmp_pa
 
 def test_cosine_warms_up_and_ends_at_its_floor():
     """Catches a schedule that starts at full rate or ends at zero."""
-    rate = train.cosine(100, warmup=10, floor=0.1)
+    rate = training.cosine(100, warmup=10, floor=0.1)
     assert rate(0) == pytest.approx(0.1) and rate(9) == 1 and rate(10) == 1
     assert rate(55) == pytest.approx(0.55) and rate(100) == pytest.approx(0.1) == rate(1000)
     values = [rate(i) for i in range(10, 100)]
@@ -252,10 +252,10 @@ def test_batches_depend_on_step_rank_and_seed_only():
     """Catches two GPUs that train on the same data, and a worker that repeats another's numbers."""
     def draw(rng):
         return rng.integers(1 << 40)
-    one = train.Batches(draw, 7)
+    one = training.Batches(draw, 7)
     assert [one[i] for i in (3, 1, 3)] == [one[3], one[1], one[3]]
-    ranks = [train.Batches(draw, 7, rank, 2) for rank in (0, 1)]
-    drawn = [batches[i] for batches in ranks for i in range(5)] + [train.Batches(draw, 8)[0]]
+    ranks = [training.Batches(draw, 7, rank, 2) for rank in (0, 1)]
+    drawn = [batches[i] for batches in ranks for i in range(5)] + [training.Batches(draw, 8)[0]]
     assert len(set(drawn)) == 11
     loaded = [list(torch.utils.data.DataLoader(one, batch_size=None, sampler=range(5), num_workers=w)) for w in (0, 1)]
     assert loaded[0] == loaded[1] == [one[i] for i in range(5)]
@@ -263,7 +263,7 @@ def test_batches_depend_on_step_rank_and_seed_only():
 
 def test_log_means_over_steps_and_prints_plain_lines(tmp_path, capsys):
     """Catches a log that shows the last value for the mean, or loses the steps after the last full line."""
-    log = train.Log(tmp_path, 5, 2)
+    log = training.Log(tmp_path, 5, 2)
     for i, value in enumerate([1.0, 3.0, 10.0, 20.0, 7.0]):
         log.add(i, {"a": torch.tensor(value)})
     log.close()

@@ -6,7 +6,7 @@ import torch
 
 from lib import audio, losses
 from lib.models.vits import Vits, VitsConfig, whole
-from lib.nn import sequence_mask, slices
+from lib.nn.blocks import sequence_mask, slices
 
 TINY = VitsConfig(symbols=12, embeddings=(("verification", 8), ("attractor", 4)), C=4, G=6, hidden=16, text_layers=1, posterior_layers=1,
                   flow_channels=8, flow_layers=1, couplings=2, rhythm_channels=8, decoder_channels=16, decoder_layers=1, segment=8)

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from lib import audio
-from lib.vocoder import DECODERS, Discriminator, ISTFTDecoder, Period, fuse_weight_norm
+from lib.nn.critics import Discriminator, Period
+from lib.nn.decoders import DECODERS, ISTFTDecoder, fuse_weight_norm
 
 SIZES = {"istft": dict(channels=16, layers=2), "hifigan": dict(channels=32)}
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from lib import audio
-from lib.tcn import TCN
+from lib.nn.tcn import TCN
 
 SILENCE_DB = 40.0  # bins this far under the loudest do not vote where people are searched for
 # A mixture taken apart, loudest first: mix [T], wavs [S, T], attractors [S, D], masks [S, F, N], level [F, N]; numpy.
@@ -17,7 +17,7 @@ Separated = namedtuple("Separated", "mix wavs attractors masks level")
 
 @dataclass(frozen=True)
 class AttractorConfig:
-    """Sizes: window and hop of the basis in samples, D of an attractor, TCN; counting: see lib.separation.people."""
+    """Sizes: window and hop of the basis in samples, D of an attractor, TCN; counting: see lib.voices.people.people."""
     window: int = 640
     hop: int = 320
     D: int = 40
@@ -128,7 +128,7 @@ class SpeakerAttractor(nn.Module):
     def separate(self, wav, find):
         """Take wav [1, 1, T] apart: Separated.  Source: [SATTS] sec. 2.2, inference.
 
-        find(points [P, D], weight [P]) -> attractors [S, D] looks for people among unit vectors: lib.separation.people."""
+        find(points [P, D], weight [P]) -> attractors [S, D] looks for people among unit vectors: lib.voices.people.people."""
         code = self.encode(wav)
         level = modulus(code)[:, 0]  # [1, F, N]
         h, length = self.bins(level)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from lib import audio, convert
-from lib.nn import ConvNeXtStack, Transformer, random_slices, sequence_mask
+from lib import audio
+from lib.nn.blocks import ConvNeXtStack, Transformer, random_slices, sequence_mask
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class ContentEncoder(nn.Module):
         super().__init__()
         self.inputs, self.body = nn.Conv1d(audio.N_MELS, c.hidden, 5, padding=2), ConvNeXtStack(c.hidden, c.residual_layers)
         self.code = nn.Conv1d(c.hidden, c.code, 1, bias=False)
-        self.register_buffer("tones", torch.linspace(math.log2(convert.LOW / 1.2), math.log2(convert.HIGH * 1.2), c.tones), False)
+        self.register_buffer("tones", torch.linspace(math.log2(audio.LOW / 1.2), math.log2(audio.HIGH * 1.2), c.tones), False)
         self.join, self.voice = nn.Conv1d(c.code + c.tones, c.hidden, 3, padding=1), nn.Conv1d(c.G, c.hidden, 1)
         self.prior, self.out = Transformer(c.hidden, c.layers, expand=2), nn.Conv1d(c.hidden, 2 * c.C, 1)
 
@@ -120,15 +120,15 @@ class FlowVAE(nn.Module):
         return out | {"wav_other": lent.decoder(part, g + self.config.guidance * (g - own_g))}
 
     @torch.inference_mode()
-    def convert(self, wav, own_emb, spk_emb, pitch=1.0, semitones=0.0, detail=1.0, noise_scale=0.1, chunk=convert.CHUNK, told=None):
+    def convert(self, wav, own_emb, spk_emb, pitch=1.0, semitones=0.0, detail=1.0, noise_scale=0.1, chunk=audio.CHUNK, told=None):
         """Say wav [1, 1, T] of own_emb [1, D] in the voice spk_emb [1, D]: [1, 1, T // HOP * HOP], in stretches of `chunk` frames.
 
         pitch: share of the way, in octaves, from the source's register to the voice's, plus semitones.  Of z_p, detail: the share of
         what the prior did not foresee that is carried over; noise_scale: the temperature of noise.  told(share) is called before each
         stretch.  Differs: [FLOWVAE] has detail 0, the conversion of [VITS] sec. 2.4 has 1."""
-        lent, f0, mel, spec = self.shared[0], convert.pitch(wav[0, 0].cpu().numpy()), audio.mel(wav), audio.spectrogram(wav)
+        lent, f0, mel, spec = self.shared[0], audio.pitch(wav[0, 0].cpu().numpy()), audio.mel(wav), audio.spectrogram(wav)
         g, own_g = lent.conditioning(spk_emb), lent.conditioning(own_emb, band=narrow(spec))
-        move = pitch * (7.3 + float(self.register(spk_emb)) - convert.register(f0)) + semitones / 12
+        move = pitch * (7.3 + float(self.register(spk_emb)) - audio.register(f0)) + semitones / 12
         f0, mel = torch.tensor(f0, device=wav.device)[None], standardise(mel, torch.ones_like(mel[:, :1]))
         noise = torch.randn(1, self.config.C, mel.shape[2], device=wav.device) * noise_scale
         def run(start, end):
@@ -141,4 +141,4 @@ class FlowVAE(nn.Module):
             z_p = m_p + detail * (self.flow(z, mask, own_g) - m_own) + noise[:, :, start:end] * torch.exp(logs_p)
             z = self.flow(z_p, mask, g, reverse=True)
             return lent.decoder(z, g + self.config.guidance * (g - own_g))[0, 0].float().cpu().numpy()
-        return torch.tensor(convert.chunked(run, mel.shape[2], chunk))[None, None]
+        return torch.tensor(audio.chunked(run, mel.shape[2], chunk))[None, None]

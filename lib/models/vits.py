@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from lib import align, audio
-from lib.conditioning import Conditioning
-from lib.flows import Flow, SplineCoupling
-from lib.nn import ConvNeXtStack, Transformer, random_slices, sequence_mask
-from lib.vocoder import DECODERS
+from lib import audio
+from lib.nn import align
+from lib.nn.blocks import ConvNeXtStack, Transformer, random_slices, sequence_mask
+from lib.nn.conditioning import Conditioning
+from lib.nn.decoders import DECODERS
+from lib.nn.flows import Flow, SplineCoupling
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,10 @@ import gradio as gr
 import numpy as np
 import torch
 
-from lib import filling, maps, show
+from lib import show
+from lib.data import filling
 from lib.tabs import speak
+from lib.voices import maps
 
 ATLAS = maps.ATLAS
 WIDTH, HEIGHT, MARGIN = 400, 330, 14  # of the picture, in its own units: on a phone one is about a pixel

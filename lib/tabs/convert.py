@@ -5,7 +5,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from lib import audio, convert, show
+from lib import audio, show
 from lib.tabs import speak
 
 
@@ -20,7 +20,7 @@ def report(source):
     if not source:
         return ""
     try:
-        seconds = len(convert.source(source)) / audio.RATE
+        seconds = len(audio.source(source)) / audio.RATE
     except ValueError as error:
         return f"**This source cannot be used.** {error}"
     problems = notes(source, None)
@@ -78,7 +78,7 @@ def callbacks(voices, folder):
             speak.require(target or taken, consent, seed)
             progress(0, desc="listening to both clips")
             source = audio.load(source)
-            ours, voice = convert.source(source), audio.load(target) if target else None
+            ours, voice = audio.source(source), audio.load(target) if target else None
             try:
                 spk_emb = voices.voice(voice or taken["spk_emb"])
             except ValueError as error:

@@ -7,7 +7,9 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 
-from lib import audio, corpus, show, synthesis
+from lib import audio, show
+from lib.data import corpus
+from lib.voices import synthesis
 
 SAMPLE = "I was only half of what you heard, and now I am all of it."
 # Mixtures of virtual voices, made from the embedded corpus when the app starts.

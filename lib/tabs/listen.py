@@ -9,7 +9,7 @@ import gradio as gr
 import numpy as np
 
 from lib import show
-from lib.tabs import listening
+from lib.evaluation import listening
 
 KINDS = {"Naturalness (MOS)": "mos", "Same voice? (similarity)": "similarity", "Tell two systems apart (ABX)": "abx"}
 LABELS = {"mos": ["Sound"], "similarity": ["Reference", "Sound"], "abx": ["A", "B", "X"]}

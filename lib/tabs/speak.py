@@ -6,7 +6,9 @@ from pathlib import Path
 
 import gradio as gr
 
-from lib import audio, corpus, show, synthesis
+from lib import audio, show
+from lib.data import corpus
+from lib.voices import synthesis
 
 SAMPLE = "The kettle sings, the window is open, and somebody else's voice is saying good morning to you."
 # Speakers of the embedded corpus from deep to high; 20, 21 and 22 are voices that no model was trained on.

@@ -47,7 +47,11 @@ if importlib.util.find_spec("lib") is None:  # Colab: nothing is here yet
 import numpy as np
 import torch
 
-from lib import align, audio, corpus, maps, metrics, show, text
+from lib import audio, show, text
+from lib.data import corpus
+from lib.evaluation import metrics
+from lib.nn import align
+from lib.voices import maps
 
 rows = corpus.rows()
 same_words = [row for row in rows if row["text"] == rows[0]["text"]]
@@ -63,7 +67,7 @@ for row in same_words[:3]:
 
 # %%
 if (corpus.EMBEDDED.parents[1] / "checkpoints" / "tts").is_dir():
-    from lib.synthesis import Voices
+    from lib.voices.synthesis import Voices
     clip = audio.load(rows[0]["audio"])
     speech = Voices.load().speak("Nobody has ever said this sentence in this voice.", voice=clip, seed=0)
     show.display(show.player(speech.wav, speech.rate, label=f"a sentence in the voice {rows[0]['speaker']}"))

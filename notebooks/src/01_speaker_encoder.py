@@ -15,7 +15,7 @@
 # 2. the data: who may be on which side, and what we do to clean speech so that the network does not rely on it;
 # 3. the network, from sound to a point on a sphere;
 # 4. two losses, each with a naive twin;
-# 5. the training loop, **written out by hand, once**; then `train.fit`, which is the same loop for grown-ups;
+# 5. the training loop, **written out by hand, once**; then `training.fit`, which is the same loop for grown-ups;
 # 6. the measure: equal error rate on voices never heard, against the papers;
 # 7. a map of voices, and a slider that finds the neighbours of a voice.
 #
@@ -54,14 +54,18 @@ import shutil
 import numpy as np
 import torch
 
-from lib import audio, budget, corpus, losses, maps, metrics, show, train
-from lib.clips import cache
+from lib import audio, losses, show, training
+from lib.data import corpus
+from lib.evaluation import metrics
+from lib.training import budget
+from lib.voices import maps
+from lib.data.clips import cache
 from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
 
 BUDGET = budget.current()
 RUN = corpus.EMBEDDED.parents[2] / f"runs/01-{BUDGET}"
 SHIPPED = corpus.EMBEDDED.parents[1] / "checkpoints" / "speaker_encoder"
-shipped, its_card = train.load(SHIPPED, SpeakerEncoder, SpeakerEncoderConfig) if SHIPPED.is_dir() else (None, {"figures": {}})
+shipped, its_card = training.load(SHIPPED, SpeakerEncoder, SpeakerEncoderConfig) if SHIPPED.is_dir() else (None, {"figures": {}})
 virtual = corpus.rows(split="valid")
 three = [virtual[0], virtual[1], virtual[-1]]
 for name, row in zip("ABC", three):
@@ -315,7 +319,7 @@ def step(nets, batch):
 # And here is the whole of deep learning, in one cell, with nothing hidden: draw a batch; run it forward; add the
 # losses up; ask for the gradient of that sum with respect to every parameter (`backward`); let the optimiser take a
 # small step against it; repeat. We do it for a few dozen steps, **on a copy** of the networks, so that afterwards
-# `train.fit` can start from the same place and show the same curve.
+# `training.fit` can start from the same place and show the same curve.
 #
 # Three habits are worth copying. `zero_grad` comes first, because gradients *add up* until told otherwise. The
 # learning rate rises slowly (*warm-up*): at the start the optimiser knows nothing about the size of the gradients yet.
@@ -326,9 +330,9 @@ torch.manual_seed(0)
 encoder, classes = SpeakerEncoder(config), Classes(len(groups) * len(SPEEDS), config.D)
 START = os.environ.get("VOICE_ATLAS_START", "nothing")  # "shipped": go on from the shipped weights, more gently
 if START == "shipped":
-    encoder.load_state_dict(train.read(SHIPPED))
+    encoder.load_state_dict(training.read(SHIPPED))
 STEPS, LR = budget.pick(quick=150, full=5000), 1e-3 if START == "shipped" else 2e-3
-rate = train.cosine(STEPS, warmup=min(100, STEPS // 5))
+rate = training.cosine(STEPS, warmup=min(100, STEPS // 5))
 
 
 def adam(*modules):
@@ -351,7 +355,7 @@ print({name: round(sum(line[name] for line in by_hand[-10:]) / 10, 2) for name i
 # %% [markdown]
 # ### The same loop for grown-ups
 #
-# `train.fit` is that loop plus what one gets tired of writing. It puts networks and batches on the GPU if there is
+# `training.fit` is that loop plus what one gets tired of writing. It puts networks and batches on the GPU if there is
 # one; computes in 16 bits where that is faster; clips gradients that explode; saves its state every few minutes and
 # continues from it after a crash, to the same result, because batch and dropout of step *i* depend on nothing but
 # *i*; and runs on several GPUs when the lesson is started with `accelerate launch`. Read it: `lib/train.py`, function
@@ -364,7 +368,7 @@ print({name: round(sum(line[name] for line in by_hand[-10:]) / 10, 2) for name i
 # %%
 if BUDGET == "quick":  # begins anew each time; a full run continues where it was stopped
     shutil.rmtree(RUN, ignore_errors=True)
-result = train.fit(step, {"encoder": encoder, "classes": classes}, {"both": adam(encoder, classes)}, draw, STEPS, RUN,
+result = training.fit(step, {"encoder": encoder, "classes": classes}, {"both": adam(encoder, classes)}, draw, STEPS, RUN,
                    weights={"aam": 1.0, "proto": 1.0}, rate=rate, ema="encoder", seed=1,
                    ema_decay=budget.pick(quick=0.95, full=0.997), log_every=budget.pick(quick=10, full=50))
 assert result["finished"], f"stopped at step {result['step']} of {STEPS}: run this again to go on from there"
@@ -379,7 +383,7 @@ trained = result["ema"].cpu().eval()
 # %%
 fig, axis = show.figure()
 axis.plot([line["proto"] for line in by_hand], ".", color=show.COLOURS[1], label="by hand")
-axis.plot(*np.reshape([(line["step"], line["proto"]) for line in result["log"]], (-1, 2)).T, color=show.COLOURS[0], label="train.fit")
+axis.plot(*np.reshape([(line["step"], line["proto"]) for line in result["log"]], (-1, 2)).T, color=show.COLOURS[0], label="training.fit")
 axis.axhline(np.log(min(PAIRS, len(groups))), color="black", linestyle=":", label="chance")
 axis.legend(fontsize=8, frameon=False)
 show.label(axis, "step", "prototypical loss", "Finding one's other half")
@@ -562,7 +566,7 @@ show.exercise(3, enrol, lambda answer: np.allclose(np.linalg.norm(answer(atlas[:
 #
 # The averaged encoder goes into a folder with its sizes (`config.json`), its weights (`model.safetensors`, half
 # precision) and a **card**: from which speech it was made and whose that is, under which licence, with how many steps
-# on which machine, and how good it was found to be. `train.save` refuses a card without these. The shipped folder
+# on which machine, and how good it was found to be. `training.save` refuses a card without these. The shipped folder
 # `assets/checkpoints/speaker_encoder` was written in this way; its card names the stages that it went through. A quick
 # one says so on its card and can never pass for it.
 
@@ -571,7 +575,7 @@ card = {"name": "speaker_encoder", "source": "notebooks/src/01_speaker_encoder.p
         "budget": f"{BUDGET}: {result['step']} steps of {2 * min(PAIRS, len(groups))} stretches of {SECONDS} s, "
                   f"{result['seconds']:.0f} s on {budget.device()}",
         "figures": {"eer": round(eer["yours"][0], 4), "eer_protocol": f"all pairs of halves of {len(held_out)} clips, {len(set(who))} unseen speakers"}}
-train.save(RUN / "export", trained, config, card)
+training.save(RUN / "export", trained, config, card)
 show.display(show.table([{"card": key, "says": str(value)} for key, value in card.items()]))
 
 # %% [markdown]

@@ -57,8 +57,12 @@ import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from lib import audio, budget, corpus, metrics, separation, show, train
-from lib.clips import cache
+from lib import audio, losses, show, training
+from lib.data import corpus
+from lib.evaluation import metrics
+from lib.training import budget
+from lib.voices import people
+from lib.data.clips import cache
 from lib.models.attractor import AttractorConfig, SpeakerAttractor, modulus
 
 BUDGET = budget.current()
@@ -70,7 +74,7 @@ STAGES = {"attractors": (1e-3, 60, 4000, {}), "apart": (1e-3, 20, 3000, {"circle
 torch.manual_seed(0)
 net = SpeakerAttractor(config := AttractorConfig())
 if START == "shipped":
-    net.load_state_dict(train.read(SHIPPED))
+    net.load_state_dict(training.read(SHIPPED))
 virtual = corpus.rows(split="valid")
 demo = np.stack([audio.normalise(np.resize(corpus.wav(row), 3 * audio.RATE)) for row in (virtual[0], virtual[-1])])
 show.display(show.player(demo.sum(0), label="two at once"))
@@ -141,8 +145,8 @@ def draw(rng):
 
 def gain_db(est_sources, batch):
     """SI-SDR improvement in dB [B] of est_sources [B, S, T], each person given the estimate that PIT (section 5) chooses."""
-    least, _ = separation.pit(separation.pairwise(est_sources, batch["sources"]))
-    return (separation.negative_si_sdr(batch["mix"].expand_as(batch["sources"]), batch["sources"]).mean(1) - least).numpy()
+    least, _ = losses.pit(losses.pairwise(est_sources, batch["sources"]))
+    return (losses.negative_si_sdr(batch["mix"].expand_as(batch["sources"]), batch["sources"]).mean(1) - least).numpy()
 
 # %% [markdown]
 # ### Exercise 1
@@ -282,9 +286,9 @@ def naive_si_sdr(est, ref):
     return 10 * torch.log10((copy @ copy) / ((est - copy) @ (est - copy)))
 
 sources, noise = torch.randn(2, 3, 500, generator=torch.Generator().manual_seed(0))
-table = separation.pairwise(est_sources := (sources[[2, 0, 1]] + 0.5 * noise)[None], sources[None])  # estimate 0 is source 2, and so on
+table = losses.pairwise(est_sources := (sources[[2, 0, 1]] + 0.5 * noise)[None], sources[None])  # estimate 0 is source 2, and so on
 assert all(abs(table[0, e, s] + naive_si_sdr(est_sources[0, e], sources[s])) < 0.2 for e in range(3) for s in range(3))
-print("twins agree: source 0, 1, 2 is estimate", separation.pit(table)[1][0].tolist())
+print("twins agree: source 0, 1, 2 is estimate", losses.pit(table)[1][0].tolist())
 
 # %% [markdown]
 # ### Exercise 2
@@ -338,7 +342,7 @@ WEIGHTS = {"recon": 1.0, "circle": 5.0, "compact": 2.0, "affinity": 0.0}  # the 
 
 def basis(nets, batch):
     """Ideal masks: only encoder and decoder learn."""
-    yield "net", {"recon": separation.negative_si_sdr(nets["net"](batch["mix"], batch["sources"], oracle=True)["est_sources"], batch["sources"]).mean()}
+    yield "net", {"recon": losses.negative_si_sdr(nets["net"](batch["mix"], batch["sources"], oracle=True)["est_sources"], batch["sources"]).mean()}
 
 
 def affinity(v, y):
@@ -355,16 +359,16 @@ def attract(nets, batch):
     out = nets["net"](batch["mix"], batch["sources"])
     root = out["weight"].sum(1).sqrt()  # [B, F, N]
     points = (out["V"] * root.unsqueeze(3)).flatten(1, 2), (out["weight"] / root.unsqueeze(1).clamp_min(1e-6)).flatten(2).transpose(1, 2)
-    yield "net", {"recon": separation.negative_si_sdr(out["est_sources"], batch["sources"]).mean(),
-                  "circle": separation.circle(out["attractors"].flatten(0, 1), batch["who"].flatten()),
-                  "compact": separation.compactness(out["cosine"], out["weight"]), "affinity": affinity(*points)}
+    yield "net", {"recon": losses.negative_si_sdr(out["est_sources"], batch["sources"]).mean(),
+                  "circle": losses.circle(out["attractors"].flatten(0, 1), batch["who"].flatten()),
+                  "compact": losses.compactness(out["cosine"], out["weight"]), "affinity": affinity(*points)}
 
 
 def stage(name, step, parts, lr, steps, average=None):
     """Train `parts` of net; the averaged weights stay where asked."""
     optim = torch.optim.AdamW([p for part in parts for p in part.parameters()], lr * (0.1 if START == "shipped" else 1), weight_decay=0.01)
-    result = train.fit(step, {"net": net}, {"net": optim}, draw, steps, RUN / name, weights=WEIGHTS, seed=len(name), ema="net" if average else None,
-                       ema_decay=average or 0, rate=train.cosine(steps, min(200, steps // 5)), log_every=budget.pick(quick=10, full=50))
+    result = training.fit(step, {"net": net}, {"net": optim}, draw, steps, RUN / name, weights=WEIGHTS, seed=len(name), ema="net" if average else None,
+                       ema_decay=average or 0, rate=training.cosine(steps, min(200, steps // 5)), log_every=budget.pick(quick=10, full=50))
     assert result["finished"], f"{name} stopped at step {result['step']} of {steps}: run this again to go on from there"
     net.load_state_dict((result["ema"] if average else result["nets"]["net"]).state_dict())
     return result
@@ -407,9 +411,9 @@ seen, one = {}, {name: value[:1] for name, value in unseen.items()}
 
 
 def find(points, weight, speakers=2):
-    """separation.people, with its points kept for the picture."""
+    """people.people, with its points kept for the picture."""
     seen.update(points=points.numpy()[:: len(points) // 1500 + 1])
-    return separation.people(points, weight, net.config.counting, speakers)
+    return people.people(points, weight, net.config.counting, speakers)
 
 
 found = net.separate(one["mix"], find)
@@ -491,7 +495,7 @@ show.exercise(3, move, lambda answer: np.allclose(answer(*unit), sums / np.linal
 def nearness(mix):
     """Mean cosine of the points of mix [1, T] to the nearest of 1, 2, 3 and 4 centres."""
     told = []
-    net.separate(mix[None], lambda *points: [told.append(separation.spherical_kmeans(*points, K)) for K in range(1, 5)] and told[0][0])
+    net.separate(mix[None], lambda *points: [told.append(people.spherical_kmeans(*points, K)) for K in range(1, 5)] and told[0][0])
     return [mean for *_, mean in told]
 
 # %%
@@ -526,7 +530,7 @@ def judged(S, count):
         result = net.separate(batch["mix"], lambda p, w: find(p, w, S))
         est_sources = torch.tensor(result.wavs)[None]
         gains.append(gain_db(est_sources, batch)[0])
-        attractors.append(result.attractors[separation.pit(separation.pairwise(est_sources, batch["sources"]))[1][0].numpy()])
+        attractors.append(result.attractors[losses.pit(losses.pairwise(est_sources, batch["sources"]))[1][0].numpy()])
         names.append(batch["who"][0].numpy())
     return np.array(gains), np.concatenate(attractors), np.concatenate(names), np.repeat(np.arange(count), S)
 
@@ -562,7 +566,7 @@ figures["protocol"] = (f"{JUDGED} mixtures of 2 (dB, EER), {JUDGED // 2} of 3, {
                        f"10 s of sound on {torch.get_num_threads()} threads for real_time_factor")
 card = {"name": "attractor", "source": "notebooks/src/02_speaker_attractors.py", **corpus.credits(learn.rows),
         "budget": f"{BUDGET}, from {START}: {'; '.join(spent)}; {BATCH} mixtures of {SECONDS:g} s a step; {budget.device()}", "figures": figures}
-train.save(RUN / "export", net, config, card, pack=True)
+training.save(RUN / "export", net, config, card, pack=True)
 show.display(show.table([{"card": key, "says": str(value)} for key, value in card.items()]))
 
 # %% [markdown]

@@ -54,13 +54,17 @@ import shutil
 import numpy as np
 import torch
 
-from lib import align, audio, budget, corpus, flows, losses, metrics, show, text, train
-from lib.clips import Clips
+from lib import audio, losses, show, text, training
+from lib.data import corpus
+from lib.evaluation import metrics
+from lib.nn import align, flows
+from lib.training import budget
+from lib.data.clips import Clips
 from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
 from lib.models.vits import Vits, VitsConfig
-from lib.nn import slices
-from lib.synthesis import Voices
-from lib.vocoder import Discriminator
+from lib.nn.blocks import slices
+from lib.voices.synthesis import Voices
+from lib.nn.critics import Discriminator
 
 BUDGET = budget.current()
 RUN, CHECKPOINTS = corpus.EMBEDDED.parents[2] / f"runs/03-{BUDGET}", corpus.EMBEDDED.parents[1] / "checkpoints"
@@ -120,7 +124,7 @@ if (CHECKPOINTS / "tts").is_dir():
 # Two ways out of the model, which we need all the time: `again` codes a sound and decodes it, and `say` speaks.
 
 # %%
-encoder, encoder_card = train.load(os.environ.get("VOICE_ATLAS_ENCODER", CHECKPOINTS / "speaker_encoder"), SpeakerEncoder, SpeakerEncoderConfig)
+encoder, encoder_card = training.load(os.environ.get("VOICE_ATLAS_ENCODER", CHECKPOINTS / "speaker_encoder"), SpeakerEncoder, SpeakerEncoderConfig)
 rows = corpus.rows(corpus.source(BUDGET), "train", hours=budget.pick(quick=1, full=20))
 clips = Clips(rows, RUN.parent / "cache", lambda wav: encoder.windows(torch.tensor(wav)[None, None]).numpy(),
                      tag=encoder_card["figures"]["eer"])
@@ -132,7 +136,7 @@ config = VitsConfig(len(text.SYMBOLS))
 vits, critic = Vits(config), Discriminator()
 for name, net in ("tts", vits), ("discriminator", critic):
     if START == "shipped" and (CHECKPOINTS / name).is_dir():
-        net.load_state_dict(train.read(CHECKPOINTS / name))
+        net.load_state_dict(training.read(CHECKPOINTS / name))
 
 
 @torch.inference_mode()
@@ -312,7 +316,7 @@ def joint(nets, batch):
 
 
 # %% [markdown]
-# `stage` is one call of `train.fit` (lesson 01 wrote its loop by hand) with what our stages have in common: a folder
+# `stage` is one call of `training.fit` (lesson 01 wrote its loop by hand) with what our stages have in common: a folder
 # of its own, from which a run that was interrupted continues; AdamW as in the papers; a learning rate that rises, then
 # falls along a cosine; and, where asked, the averaged weights at the end instead of the last ones.
 
@@ -329,8 +333,8 @@ def stage(name, step, nets, parts, lr, draw, steps, warmup=200, floor=0.2, clip=
     learn = {"vits": [p for part in parts for p in part.requires_grad_(True).parameters()]}
     learn |= {"critic": list(nets["critic"].parameters())} if "critic" in nets else {}
     optims = {key: torch.optim.AdamW(values, GENTLE * lr, (0.8, 0.99), weight_decay=0.01) for key, values in learn.items()}
-    result = train.fit(step, nets, optims, draw, steps, RUN / name, weights=WEIGHTS, seed=seed, clip=clip,
-                       rate=train.cosine(steps, min(warmup, steps // 3), floor), ema="vits" if average else None,
+    result = training.fit(step, nets, optims, draw, steps, RUN / name, weights=WEIGHTS, seed=seed, clip=clip,
+                       rate=training.cosine(steps, min(warmup, steps // 3), floor), ema="vits" if average else None,
                        ema_decay=budget.pick(quick=0.9, full=average), log_every=budget.pick(quick=10, full=50))
     if not result["finished"]:
         raise KeyboardInterrupt(f"{name} stopped at step {result['step']} of {steps}: run this again to go on from there.")
@@ -598,9 +602,9 @@ show.exercise(2, share, lambda answer: all(np.isclose(answer({"somebody else": f
 spent = "; ".join(f"{line['stage']} {line['steps']} steps in {line['seconds']:.0f} s" for line in BILL[1:])
 card = {"name": "tts", "source": "notebooks/src/03_zero_shot_tts.py", **corpus.credits(rows), "budget": f"{BUDGET}, from {START}: {spent}; batches of {BATCH} s and {FRAMES} frames; "
         f"{budget.device()}", "encoder": encoder_card["budget"],
-        "start": train.load(CHECKPOINTS / "tts", Vits, VitsConfig)[1] if START == "shipped" else "nothing", "figures": {f"secs, {name}": round(v, 3) for name, v in secs.items()}}
-train.save(RUN / "export", vits, config, card)
-train.save(RUN / "discriminator", critic, None, card | {"name": "discriminator"})
+        "start": training.load(CHECKPOINTS / "tts", Vits, VitsConfig)[1] if START == "shipped" else "nothing", "figures": {f"secs, {name}": round(v, 3) for name, v in secs.items()}}
+training.save(RUN / "export", vits, config, card)
+training.save(RUN / "discriminator", critic, None, card | {"name": "discriminator"})
 show.display(show.table([{"card": key, "says": str(value)} for key, value in card.items()]))
 
 # %% [markdown]

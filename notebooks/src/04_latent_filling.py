@@ -54,10 +54,14 @@ import shutil
 import numpy as np
 import torch
 
-from lib import audio, budget, corpus, filling, losses, metrics, perturb, show, text, train
-from lib.clips import Clips
+from lib import audio, losses, show, text, training
+from lib.audio import perturb
+from lib.data import corpus, filling
+from lib.evaluation import metrics, statistics
+from lib.training import budget
+from lib.data.clips import Clips
 from lib.models.vits import Vits, VitsConfig
-from lib.synthesis import Voices
+from lib.voices.synthesis import Voices
 
 BUDGET = budget.current()
 ROOT, CHECKPOINTS = corpus.EMBEDDED.parents[2], corpus.EMBEDDED.parents[1] / "checkpoints"
@@ -84,7 +88,7 @@ for name, spk_emb in ("one", one), ("halfway", filling.interpolate(one, two, 0.5
 
 # %%
 encoder = voices.encoder.requires_grad_(False)
-base, base_card = train.load(os.environ.get("VOICE_ATLAS_TTS", CHECKPOINTS / "tts"), Vits, VitsConfig)
+base, base_card = training.load(os.environ.get("VOICE_ATLAS_TTS", CHECKPOINTS / "tts"), Vits, VitsConfig)
 everything, tag = corpus.rows(corpus.source(BUDGET), hours=budget.pick(quick=1, full=20)), voices.cards["speaker_encoder"]["figures"]["eer"]
 rows, held_out = ([row for row in everything if row["split"] == split] for split in ("train", "valid"))
 
@@ -318,8 +322,8 @@ def train_and_examine(name, config, data, seed):
         torch.tensor(wav)[None, None], torch.tensor(spk_emb)[None], torch.tensor([band]))[:2])
     net.posterior.requires_grad_(False), net.decoder.requires_grad_(False)
     optim = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], 2e-4, (0.8, 0.99))
-    train.fit(learner(config), {"vits": net}, {"vits": optim}, toss(config, lambda rng: mine.batch(rng, FRAMES, z)), STEPS,
-              weights=WEIGHTS, rate=train.cosine(STEPS, STEPS // 5), seed=seed, log_every=STEPS)
+    training.fit(learner(config), {"vits": net}, {"vits": optim}, toss(config, lambda rng: mine.batch(rng, FRAMES, z)), STEPS,
+              weights=WEIGHTS, rate=training.cosine(STEPS, STEPS // 5), seed=seed, log_every=STEPS)
     marks = examine(net.cpu().eval(), folder)
     if name in ("Baseline", "+LF") and seed == 0:  # two systems for the blind test of the tab Listen
         (home := budget.pick(quick=RUN, full=CHECKPOINTS.parent) / "listening" / f"tts, {name}").mkdir(parents=True, exist_ok=True)
@@ -348,7 +352,7 @@ def compare(marks, test):
     """Rows of the table: mean of each system, its spread over seeds, and its paired difference to the baseline."""
     values = {name: np.array([run[test] for run in runs]) for name, runs in marks.items()}  # [seeds, speakers]
     for name, found in values.items():
-        mean, low, high = metrics.bootstrap((found - values["Baseline"]).mean(0))
+        mean, low, high = statistics.bootstrap((found - values["Baseline"]).mean(0))
         verdict = "-" if name == "Baseline" else "inside the noise" if low <= 0 <= high else "better" if mean > 0 else "worse"
         yield {"test": test, "system": name, "SECS": found.mean(), "over seeds": found.mean(1).std(ddof=1),
                "minus baseline": f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]", "verdict": verdict}
@@ -439,12 +443,12 @@ clips.order = np.array([i for i in clips.order if clips.rows[i].get("accent") in
 z = clips.latents(RUN / "everybody.f16", lambda wav, spk_emb, band: base.encode(
     torch.tensor(wav)[None, None], torch.tensor(spk_emb)[None], torch.tensor([band]))[:2])
 parts = torch.nn.ModuleList([vits.text, vits.flow, vits.durations, vits.rhythm])
-result = train.fit(learner(lf), {"vits": vits}, {"vits": torch.optim.AdamW(parts.parameters(), 1e-4, (0.8, 0.99))},
+result = training.fit(learner(lf), {"vits": vits}, {"vits": torch.optim.AdamW(parts.parameters(), 1e-4, (0.8, 0.99))},
                    toss(lf, lambda rng: clips.batch(rng, FRAMES, z)), steps, RUN / "all", weights=WEIGHTS, seed=7,
-                   rate=train.cosine(steps, min(100, steps // 3), 0.1), ema="vits", ema_decay=budget.pick(quick=0.9, full=0.998))
+                   rate=training.cosine(steps, min(100, steps // 3), 0.1), ema="vits", ema_decay=budget.pick(quick=0.9, full=0.998))
 card = {"name": "tts", "source": "notebooks/src/04_latent_filling.py", **corpus.credits(rows), "start": base_card["budget"], "figures": {"table": found},
         "budget": f"{BUDGET}: {result['step']} of {steps} steps, tau {lf.tau}, {FRAMES} frames each, {result['seconds']:.0f} s on {budget.device()}"}
-train.save(RUN / "export", vits := result["ema"].cpu().eval(), base.config, card, pack=True)
+training.save(RUN / "export", vits := result["ema"].cpu().eval(), base.config, card, pack=True)
 wav = vits.infer(torch.tensor([text.encode(WORDS)]), filling.interpolate(one, two, 0.5)[None], 0.1)[0]
 show.display(show.player(audio.normalise(wav[0, 0].detach().numpy()), label="halfway between one and two, trained on"))
 

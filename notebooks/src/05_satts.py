@@ -54,11 +54,15 @@ import shutil
 import numpy as np
 import torch
 
-from lib import audio, budget, corpus, losses, metrics, separation, show, text, train
-from lib.clips import Clips
+from lib import audio, losses, show, text, training
+from lib.data import corpus
+from lib.evaluation import metrics, statistics
+from lib.training import budget
+from lib.voices import people
+from lib.data.clips import Clips
 from lib.models.attractor import AttractorConfig, SpeakerAttractor, modulus, spoken
 from lib.models.vits import Vits, VitsConfig
-from lib.synthesis import Voices
+from lib.voices.synthesis import Voices
 
 BUDGET = budget.current()
 RUN, CHECKPOINTS = corpus.EMBEDDED.parents[2] / f"runs/05-{BUDGET}", corpus.EMBEDDED.parents[1] / "checkpoints"
@@ -125,7 +129,7 @@ small = SpeakerAttractor(tiny)
 level = modulus(small.encode(wav[0])).detach()  # [1, F, N]
 V = torch.nn.functional.normalize(small.out(small.bins(level)[0])[0].detach().unflatten(1, (-1, 5)), dim=2)  # [F, N, D]
 naive = sum(level[0, f, n] / level.sum() * V[f, n] for f, n in itertools.product(*map(range, V.shape[:2])))
-centre = separation.spherical_kmeans(V.flatten(0, 1), level.flatten(), K=1)[0][0]
+centre = people.spherical_kmeans(V.flatten(0, 1), level.flatten(), K=1)[0][0]
 assert all(torch.allclose(small.windows(wav)[0], twin, atol=1e-5) for twin in (naive / naive.norm(), centre))
 print("the sum over points, k-means with K = 1 and the library agree:", list(centre.shape))
 
@@ -143,7 +147,7 @@ print("the sum over points, k-means with K = 1 and the library agree:", list(cen
 # Held-out people are on the other side, as always. One clip of each is their reference.
 
 # %%
-base, base_card = train.load(os.environ.get("VOICE_ATLAS_TTS", CHECKPOINTS / "tts"), Vits, VitsConfig)
+base, base_card = training.load(os.environ.get("VOICE_ATLAS_TTS", CHECKPOINTS / "tts"), Vits, VitsConfig)
 EARS = {"verification": voices.encoder, "attractor": voices.attractor}
 TAGS = {"verification": voices.cards["speaker_encoder"]["figures"]["eer"],
         "attractor": "attractor-{eer}-{si_sdri_2}".format(**voices.cards["attractor"]["figures"])}
@@ -298,8 +302,8 @@ def trained(name, kind):
     net = copy.deepcopy(start)
     [p.requires_grad_(False) for p in (*net.posterior.parameters(), *net.decoder.parameters(), net.conditioning.band)]
     optim = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], 1e-4, (0.8, 0.99))
-    result = train.fit(step, {"vits": net}, {"vits": optim}, lambda rng: clips[kind].batch(rng, FRAMES, z), STEPS, HERE / name, weights=WEIGHTS,
-                       rate=train.cosine(STEPS, STEPS // 5), seed=5, log_every=budget.pick(quick=2, full=10))
+    result = training.fit(step, {"vits": net}, {"vits": optim}, lambda rng: clips[kind].batch(rng, FRAMES, z), STEPS, HERE / name, weights=WEIGHTS,
+                       rate=training.cosine(STEPS, STEPS // 5), seed=5, log_every=budget.pick(quick=2, full=10))
     assert result["finished"], f"{name} stopped at step {result['step']} of {STEPS}: run this again to go on from there"
     return net.cpu().eval(), result["seconds"]
 
@@ -339,7 +343,7 @@ def mixed(wav, other, level=0.0):
 
 def apart(mix, wanted):
     """Of the two people in mix [T] the one nearest to the attractor wanted [D]: attractor [D], and sound of their own [T']."""
-    found = voices.attractor.separate(torch.tensor(mix)[None, None], lambda points, weight: separation.people(points, weight, None, 2))
+    found = voices.attractor.separate(torch.tensor(mix)[None, None], lambda points, weight: people.people(points, weight, None, 2))
     who = int((found.attractors @ wanted).argmax())
     return found.attractors[who], spoken(audio.normalise(found.wavs[who]))
 
@@ -466,7 +470,7 @@ def compare(marks):
         line, said = {"system": name}, []
         for judge, values in found.items():
             gain = np.array(values) - marks[first][judge]
-            (mean, low, high), (more, least, most) = metrics.bootstrap(values), metrics.bootstrap(gain)
+            (mean, low, high), (more, least, most) = statistics.bootstrap(values), statistics.bootstrap(gain)
             said += ["inside the noise" if least <= 0 <= most else "better" if more > 0 else "worse"]
             line |= {judge: f"{mean:.3f} [{low:.3f}, {high:.3f}]", f"gain in {judge}": "-" if name == first else f"{more:+.3f} [{least:+.3f}, {most:+.3f}]"}
         verdict = said[0] if said[0] == said[1] else f"the judges disagree: {said[0]} (encoder), {said[1]} (attractors)"
@@ -590,7 +594,7 @@ assert all(torch.equal(value, satts.state_dict()[name]) for name, value in base.
 card = {"name": "tts", "source": "notebooks/src/05_satts.py", **corpus.credits(rows), "start": base_card,
         "budget": f"{BUDGET}: door for attractors {START}, {STEPS} steps of about {FRAMES} frames in {spent:.0f} s; {budget.device()}",
         "embeddings": {name: voices.cards[name]["budget"] for name in ("speaker_encoder", "attractor")}, "figures": {"explained of the old door": held, **tables}}
-train.save(RUN / "export", satts, satts.config, card, pack=True)
+training.save(RUN / "export", satts, satts.config, card, pack=True)
 show.display(show.table([{"card": key, "says": str(value)[:300]} for key, value in card.items()]))
 
 # %% [markdown]
@@ -598,7 +602,7 @@ show.display(show.table([{"card": key, "says": str(value)[:300]} for key, value 
 #
 # - **Your own mixture.** `mix = audio.prepare("table.wav")`, then `apart(mix, vector("attractor", audio.prepare("one_of_them.wav")))`. With
 #   other people's voices, ask first: also the one whom you cut away.
-# - **More than two.** `separation.people(points, weight, None, 3)`, and a mixture of three strangers. Which curve of section 8 falls first?
+# - **More than two.** `people.people(points, weight, None, 3)`, and a mixture of three strangers. Which curve of section 8 falls first?
 # - **A measured room.** Any impulse response will do: `np.convolve(wav, audio.load("response.wav")[1])`. Neither network has met that one.
 # - **Both vectors.** `g` is what the doors give out. Put the mean of the two `g` into the flow: is the voice closer than with either alone?
 # - **No dictionary.** Skip the fit of section 4 and train the random door. How many steps until it has caught up?

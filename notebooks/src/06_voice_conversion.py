@@ -56,13 +56,17 @@ import shutil
 import numpy as np
 import torch
 
-from lib import audio, budget, convert, corpus, losses, metrics, perturb, show, text, train
-from lib.clips import Clips
+from lib import audio, losses, show, text, training
+from lib.audio import perturb
+from lib.data import corpus
+from lib.evaluation import metrics, statistics
+from lib.training import budget
+from lib.data.clips import Clips
 from lib.models.flow_vae import ContentEncoder, FlowVAE, FlowVAEConfig, standardise
 from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
 from lib.models.vits import Vits, VitsConfig
-from lib.nn import slices
-from lib.vocoder import Discriminator
+from lib.nn.blocks import slices
+from lib.nn.critics import Discriminator
 
 
 def fingerprint(folder):
@@ -72,8 +76,8 @@ def fingerprint(folder):
 
 BUDGET = budget.current()
 RUN, CHECKPOINTS = corpus.EMBEDDED.parents[2] / f"runs/06-{BUDGET}", corpus.EMBEDDED.parents[1] / "checkpoints"
-encoder, encoder_card = train.load(CHECKPOINTS / "speaker_encoder", SpeakerEncoder, SpeakerEncoderConfig)
-vits, vits_card = train.load(CHECKPOINTS / "tts", Vits, VitsConfig)
+encoder, encoder_card = training.load(CHECKPOINTS / "speaker_encoder", SpeakerEncoder, SpeakerEncoderConfig)
+vits, vits_card = training.load(CHECKPOINTS / "tts", Vits, VitsConfig)
 lender = fingerprint(CHECKPOINTS / "tts")
 START = os.environ.get("VOICE_ATLAS_START", budget.pick(quick="shipped", full="nothing"))
 START = START if (CHECKPOINTS / "flow_vae").is_dir() else "nothing"
@@ -91,7 +95,7 @@ virtual = corpus.rows()  # the embedded corpus: its last three speakers are nobo
 source, target = (next(row for row in virtual if row["speaker"] == speaker) for speaker in ("va-21", "va-20"))
 show.display(show.player(corpus.wav(source), label="source"), show.player(corpus.wav(target), label="voice to borrow"))
 if (CHECKPOINTS / "flow_vae").is_dir():
-    shipped, _ = train.load(CHECKPOINTS / "flow_vae", lambda config: FlowVAE(config, vits), FlowVAEConfig)
+    shipped, _ = training.load(CHECKPOINTS / "flow_vae", lambda config: FlowVAE(config, vits), FlowVAEConfig)
     wavs = [torch.tensor(corpus.wav(row))[None, None] for row in (source, target)]
     show.display(show.player(audio.normalise(shipped.convert(wavs[0], *(encoder.embed(wav)[None].detach() for wav in wavs))[0, 0].numpy()), label="converted"))
 
@@ -131,7 +135,7 @@ first = np.concatenate([[0], np.cumsum(clips.frames)])
 mels, f0 = perturb.views(clips, RUN)  # once
 z = clips.latents(RUN / f"latents-{lender}.f16", lambda wav, spk_emb, band: vits.encode(
     torch.tensor(wav)[None, None], torch.tensor(spk_emb)[None], torch.tensor([band]))[:2])
-registers = np.array([convert.register(f0[a:b]) for a, b in zip(first, first[1:])], "float32")
+registers = np.array([audio.register(f0[a:b]) for a, b in zip(first, first[1:])], "float32")
 
 # %% [markdown]
 # One more thing can be had for nothing. The paper's data have no texts; ours do, and lesson 03's search says which token
@@ -265,7 +269,7 @@ config = FlowVAEConfig()
 fresh, vc, critic, judge = FlowVAE(config, vits), FlowVAE(config, vits), Discriminator(), copy.deepcopy(encoder).requires_grad_(False)
 for name, net in ("flow_vae", vc), ("discriminator", critic):
     if (CHECKPOINTS / name).is_dir() and (START != "nothing" or net is critic):
-        net.load_state_dict(train.read(CHECKPOINTS / name))
+        net.load_state_dict(training.read(CHECKPOINTS / name))
 print({part: f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} million numbers" for part, net in vc.named_children()})
 
 # %% [markdown]
@@ -405,7 +409,7 @@ def finish(nets, batch):
         "fm": losses.feature_matching(fmap_r, fmap_g), "anchor": moved.sum() / out["mask"].sum()}
 
 # %% [markdown]
-# `stage` is that of lesson 03, shorter: one call of `train.fit` with AdamW and betas 0.8, 0.99 as in the paper, a cosine
+# `stage` is that of lesson 03, shorter: one call of `training.fit` with AdamW and betas 0.8, 0.99 as in the paper, a cosine
 # in the place of the paper's slow exponential decay, and the average of the weights at the end.
 
 # %%
@@ -415,8 +419,8 @@ def stage(name, step, net, learn, count, frames, steps, lr, others=(), weights=W
     nets = {"vc": vc if net is vits else net, "vits": vits, "reader": reader, **dict(others)}
     learns = {"vc": [one.requires_grad_(True) for one in learn], **({"critic": [critic]} if others else {})}
     optims = {key: torch.optim.AdamW([p for one in parts for p in one.parameters()], lr, (0.8, 0.99), weight_decay=0.01) for key, parts in learns.items()}
-    result = train.fit(step, nets, optims, lambda rng: stretches(rng, count, frames), steps, folder and folder / name, weights=weights,
-                       seed=seed, clip=1000.0 if others else 5.0, rate=train.cosine(steps, min(100, steps // 4), 0.1), ema="vits" if net is vits else "vc",
+    result = training.fit(step, nets, optims, lambda rng: stretches(rng, count, frames), steps, folder and folder / name, weights=weights,
+                       seed=seed, clip=1000.0 if others else 5.0, rate=training.cosine(steps, min(100, steps // 4), 0.1), ema="vits" if net is vits else "vc",
                        ema_decay=budget.pick(quick=0.9, full=0.998), log_every=budget.pick(quick=20, full=50))
     assert result["finished"], f"{name} stopped at step {result['step']} of {steps}: run this again to go on from there"
     net.load_state_dict(result["ema"].state_dict())
@@ -492,7 +496,7 @@ for seed, (name, known) in [(seed, one) for seed in range(3) for one in answers.
     weights = WEIGHTS | {"token": 0.0, "contrastive": WEIGHTS["contrastive"] * {"with": 1.0, "with a tenth of": 0.1, "without": 0.0}[name]}
     stage(f"{name} {seed}", content, net, [net, reader], 8, 96, budget.pick(quick=25, full=1200), 1e-3, weights=weights, seed=seed, folder=None)
     known.append((know(net, pairs), net))
-summary = {question: {name: metrics.mos_ci([one[question] for one, _ in known]) for name, known in answers.items()} for question in answers["with"][0][0]}
+summary = {question: {name: statistics.mos_ci([one[question] for one, _ in known]) for name, known in answers.items()} for question in answers["with"][0][0]}
 show.display(show.table([{"question": question, **{f"{name} the contrastive loss": "{:.1f} ({:.1f} to {:.1f})".format(*ci) for name, ci in by.items()}}
                          for question, by in summary.items()], "Mean of three seeds and its 95 % interval"))
 
@@ -585,7 +589,7 @@ for situation in ("seen to seen", "unseen to seen", "seen to unseen", "unseen to
             audio.save(folder / f"{i}.wav", audio.RATE, wav), audio.save(folder / f"voice-{i}.wav", audio.RATE, corpus.wav(other))
         (folder / "manifest.jsonl").write_text("".join(
             json.dumps({"wav": f"{i}.wav", "text": row["text"], "reference": f"voice-{i}.wav"}) + "\n" for i, (row, *_) in enumerate(wavs)))
-        columns = {what: "{:.2f} ({:.2f} to {:.2f})".format(*metrics.mos_ci(x)) if len(x) > 1 else "no text twice" for what, x in (("SECS to target", to), ("to source", of), ("MCD (dB)", mcd))}
+        columns = {what: "{:.2f} ({:.2f} to {:.2f})".format(*statistics.mos_ci(x)) if len(x) > 1 else "no text twice" for what, x in (("SECS to target", to), ("to source", of), ("MCD (dB)", mcd))}
         table.append({"situation": situation, "system": name, **columns, "nearer to target (%)": float(100 * (to > of).mean())})
 show.display(show.table(table, f"{len(chosen)} pairs a situation; 95 % intervals"))
 print("" if any(row["system"].startswith("WORLD") for row in table) else "no WORLD rows: pip install pyworld 'setuptools<81'")
@@ -639,7 +643,7 @@ show.sliders(turn, detail=(0.0, 1.0, 0.1, 1.0), rounds=(0, 8, 1, config.rounds),
 # %% [markdown]
 # ### Exercise 2
 #
-# A long recording does not go through the model at once: memory would grow with it. `convert.chunked` cuts it into stretches
+# A long recording does not go through the model at once: memory would grow with it. `audio.chunked` cuts it into stretches
 # that overlap, and fades from one to the next. Write `fade(n)`: the gain `[n]` of the stretch that *comes in*, from 0 to 1, so
 # that it and the gain of the one that goes out (`1 - fade(n)`) always add up to one, and that the outer quarters, where one
 # of the two stretches has not heard its surroundings, belong to the other alone.
@@ -653,7 +657,7 @@ show.exercise(2, fade, lambda answer: all((g := np.asarray(answer(n)))[0] == 0 a
 # %% [markdown]
 # <details><summary>Solution 2</summary>
 #
-# `fade = lambda n: np.clip(np.linspace(-0.5, 1.5, n), 0, 1)`, which is what `convert.chunked` does.
+# `fade = lambda n: np.clip(np.linspace(-0.5, 1.5, n), 0, 1)`, which is what `audio.chunked` does.
 # </details>
 #
 # ## 9. Keep it
@@ -664,10 +668,10 @@ show.exercise(2, fade, lambda answer: all((g := np.asarray(answer(n)))[0] == 0 a
 # %%
 ours = [row for row in table if row["system"] == "ours" and row["situation"] == "unseen to unseen"][0]
 spent = "; ".join(f"{one['stage']} {one['steps']} steps in {one['seconds']:.0f} s" for one in bill)
-train.save(RUN / "tts", vits, vits.config, vits_card | {"decoder": f"learned, in the end with the posterior, in lesson 06, {bill[-2]['steps']} and {bill[-1]['steps']} steps"}, pack=True)
+training.save(RUN / "tts", vits, vits.config, vits_card | {"decoder": f"learned, in the end with the posterior, in lesson 06, {bill[-2]['steps']} and {bill[-1]['steps']} steps"}, pack=True)
 card = {"name": "flow_vae", "source": "notebooks/src/06_voice_conversion.py", **corpus.credits(rows), "start": vits_card["budget"],
         "budget": f"{BUDGET}, from {START}: {spent}; {budget.device()}", "figures": {**ours, "ablation": {key: str(value) for key, value in summary.items()}}}
-train.save(RUN / "export", vc, config, card | {"tts": fingerprint(RUN / "tts")}, pack=True)
+training.save(RUN / "export", vc, config, card | {"tts": fingerprint(RUN / "tts")}, pack=True)
 show.display(show.table([{"card": key, "says": str(value)} for key, value in card.items()]))
 
 # %% [markdown]

@@ -56,8 +56,11 @@ import numpy as np
 import torch
 from sklearn.manifold import trustworthiness
 
-from lib import audio, budget, corpus, filling, maps, show, train
-from lib.synthesis import Voices
+from lib import audio, show, training
+from lib.data import corpus, filling
+from lib.training import budget
+from lib.voices import maps
+from lib.voices.synthesis import Voices
 
 BUDGET = budget.current()
 voices, virtual = Voices.load(), corpus.rows(split="valid")
@@ -200,7 +203,7 @@ trust = {method: trustworthiness(emb, flat, n_neighbors=10, metric="cosine") for
          (("umap", made.umap.numpy()), ("pca", made.place(emb, "pca")))}
 figures = {"points": len(points), "clips_kB": made.config.size // 1000} | {f"trustworthiness_{m}": round(float(t), 4) for m, t in trust.items()}
 card = corpus.credits(used) | dict(name="atlas", budget=f"{BUDGET}, {budget.device()}", encoder=made.config.encoder, figures=figures)
-train.save(budget.pick(quick=maps.ATLAS.parents[1] / "runs/10-quick", full=maps.ATLAS), made, made.config, card, half=False)
+training.save(budget.pick(quick=maps.ATLAS.parents[1] / "runs/10-quick", full=maps.ATLAS), made, made.config, card, half=False)
 print(figures)
 
 # %% [markdown]

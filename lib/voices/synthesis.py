@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lib import audio, convert, separation, text, train
-from lib.filling import interpolate
+from lib import audio, text, training
+from lib.data.filling import interpolate
 from lib.models.attractor import AttractorConfig, SpeakerAttractor, spoken
 from lib.models.flow_vae import FlowVAE, FlowVAEConfig
 from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
 from lib.models.vits import Vits, VitsConfig
-from lib.vocoder import fuse_weight_norm
+from lib.nn.decoders import fuse_weight_norm
+from lib.paths import CHECKPOINTS
+from lib.voices import people
 
-CHECKPOINTS = Path(__file__).parent.parent / "assets" / "checkpoints"
 LIMIT = 1000  # characters of one request
 PAUSE = 0.18  # s of silence between sentences
 
@@ -48,12 +49,12 @@ class Voices:
     @classmethod
     def load(cls, root=CHECKPOINTS):
         """Open speaker_encoder/ and tts/ under `root`, and attractor/ and flow_vae/ where they are.  Raises ValueError for a broken one."""
-        encoder, one = train.load(Path(root) / "speaker_encoder", SpeakerEncoder, SpeakerEncoderConfig)
-        tts, two = train.load(Path(root) / "tts", Vits, VitsConfig)
+        encoder, one = training.load(Path(root) / "speaker_encoder", SpeakerEncoder, SpeakerEncoderConfig)
+        tts, two = training.load(Path(root) / "tts", Vits, VitsConfig)
         cards, more = {"speaker_encoder": one, "tts": two}, {}
         kinds = {"attractor": (SpeakerAttractor, AttractorConfig), "flow_vae": (lambda c: FlowVAE(c, tts), FlowVAEConfig)}
         for name in (name for name in kinds if (Path(root) / name).is_dir()):  # flow_vae borrows from tts what both need
-            more[name], cards[name] = train.load(Path(root) / name, *kinds[name])
+            more[name], cards[name] = training.load(Path(root) / name, *kinds[name])
         return cls(encoder, tts, cards, **more)
 
     def embed(self, clip):
@@ -119,7 +120,7 @@ class Voices:
         if self.attractor is None:
             raise ValueError(f"There is no separation network: run lesson 02 and copy its export to {CHECKPOINTS / 'attractor'}.")
         started = time.time()
-        find = functools.partial(separation.people, counting=self.attractor.config.counting, speakers=speakers)
+        find = functools.partial(people.people, counting=self.attractor.config.counting, speakers=speakers)
         found, speeches = self.attractor.separate(torch.tensor(audio.prepare(mixture))[None, None], find), []
         for wav, attractor, mask in zip(found.wavs, found.attractors, found.masks, strict=True):
             wav = audio.normalise(wav)
@@ -144,7 +145,7 @@ class Voices:
                 raise ValueError(f"{name} is {value}: choose {low} to {high}.")
         if self.flow_vae is None:
             raise ValueError("There are no weights for conversion: make the folder flow_vae with lesson 06, or restore it from git.")
-        wav = convert.source(source)
+        wav = audio.source(source)
         own, asked = (torch.tensor(emb)[None] for emb in (self.embed(source), self.voice(voice)))
 
         def told(share):

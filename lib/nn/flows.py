@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lib.nn import ConvNeXtStack
+from lib.nn.blocks import ConvNeXtStack
 
 
 class Coupling(nn.Module):

@@ -1,7 +1,7 @@
 """Which token each frame belongs to: monotonic alignment search, and paths from durations."""
 import torch
 
-from lib.nn import sequence_mask
+from lib.nn.blocks import sequence_mask
 
 
 def log_likelihood(z_p, m_p, logs_p):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lib import audio, convert
+from lib import audio
 
 
 def factor(rng):
@@ -48,5 +48,5 @@ def views(clips, folder, copies=1):
         sounds = [wav] + [perturb(np.random.default_rng([i, k]), wav) for k in range(copies)]
         return audio.mel(torch.tensor(np.stack(sounds))[:, None]).permute(2, 0, 1)  # [F, 1 + copies, M]
     made = clips.kept(Path(folder) / f"views-{copies}-mels.npy", mels)
-    f0 = clips.kept(Path(folder) / "f0.npy", lambda i: convert.pitch(clips.wav(i)[: clips.frames[i] * audio.HOP]))
+    f0 = clips.kept(Path(folder) / "f0.npy", lambda i: audio.pitch(clips.wav(i)[: clips.frames[i] * audio.HOP]))
     return made.transpose(1, 0, 2), f0

@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 from lib import audio
+from lib.paths import EMBEDDED
 
-EMBEDDED = Path(__file__).parent.parent / "assets" / "corpus" / "mini.parquet"
 # name: (config, split, {our column: theirs}).  Parquet sets only: script-based ones no longer load.
 HUB = {
-    "mythicinfinity/libritts_r": ("clean", "train.clean.100", {"text": "text_normalized", "speaker": "speaker_id", "id": "id"}),
+    "mythicinfinity/libritts_r": ("clean", "training.clean.100", {"text": "text_normalized", "speaker": "speaker_id", "id": "id"}),
     "sanchit-gandhi/vctk": (None, "train", {"text": "text", "speaker": "speaker_id", "id": "text_id", "gender": "gender"}),
     "Bingsu/zeroth-korean": (None, "train", {"text": "text", "speaker": "speaker_id", "id": "id"}),
 }

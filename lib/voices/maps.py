@@ -3,15 +3,14 @@ import contextlib
 import hashlib
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from lib import train
+from lib import training
+from lib.paths import ATLAS
 
-ATLAS = Path(__file__).parent.parent / "assets" / "atlas"
 REAL = ("training voice", "held-out voice")
 KINDS = (*REAL, "interpolated", "noise")
 
@@ -92,7 +91,7 @@ class Atlas(nn.Module):
 
     @classmethod
     def load(cls, folder=ATLAS):
-        return train.load(folder, cls, AtlasConfig)  # (atlas, card), or ValueError
+        return training.load(folder, cls, AtlasConfig)  # (atlas, card), or ValueError
 
     def vectors(self):
         """spk_emb [n, D] of all points, unit float32."""

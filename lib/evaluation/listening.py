@@ -13,11 +13,14 @@ import numpy as np
 import torch
 from scipy.stats import binomtest
 
-from lib import audio, corpus, metrics
+from lib import audio
+from lib.data import corpus
+from lib.evaluation import statistics
+from lib.paths import LISTENING
 
 COLUMNS = ("session", "number", "kind", "clip", "system", "other", "answer", "right")
 KINDS = {"mos": "How natural does it sound?", "similarity": "Is it the voice of the reference?", "abx": "X is A or B: which?"}
-MADE = corpus.EMBEDDED.parents[1] / "listening"  # SYSTEM/CLIP.ogg: what models said that are not shipped
+MADE = LISTENING  # SYSTEM/CLIP.ogg: what models said that are not shipped
 SCALE = tuple(np.arange(1, 5.5, 0.5).tolist())
 
 
@@ -83,7 +86,7 @@ def report(folder):
                 heard.setdefault((line["kind"], name), {}).setdefault(path.stem, []).append(float(line["right"] or line["answer"]))
     for (kind, name), by_session in heard.items():
         votes, means = sum(by_session.values(), []), [float(np.mean(one)) for one in by_session.values()]
-        mean, low, high = metrics.mos_ci(means if len(means) > 1 else votes) if len(votes) > 1 else (votes[0], math.nan, math.nan)
+        mean, low, high = statistics.mos_ci(means if len(means) > 1 else votes) if len(votes) > 1 else (votes[0], math.nan, math.nan)
         if kind == "abx":
             mean, (low, high) = float(np.mean(votes)), binomtest(int(sum(votes)), len(votes)).proportion_ci(method="wilson")
         rows.append({"kind": kind, "system": name, "mean": mean, "low": low, "high": high, "votes": len(votes), "listeners": len(means)})

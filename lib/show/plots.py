@@ -1,14 +1,5 @@
-"""What lessons and the app show: figures, players, tables, sliders.
-
-The only door to matplotlib, IPython and ipywidgets.  Figures are plain objects without pyplot, so that two visitors of the app can be drawn
-at the same time; colours are those of Okabe and Ito, readable by colour-blind people, and never the only difference between two things.
-"""
-import base64
-import html
+"""Plots.  The only door to matplotlib."""
 import io
-import sys
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -74,19 +65,6 @@ def spectrogram(wav, rate=audio.RATE, kind="mel", title=""):
     return fig
 
 
-def sound(wav, rate=audio.RATE, title=""):
-    """Figure of wav [T] as waveform above, mel spectrogram below, on one time axis."""
-    wav = _sound(wav, rate)
-    fig, (upper, lower) = figure(2, 1, height=1.9, sharex=True)
-    parts = np.array_split(wav, min(len(wav), 800))  # all that can be seen: the extremes within a pixel
-    upper.fill_between(np.linspace(0, len(wav) / rate, len(parts)), [p.min() for p in parts], [p.max() for p in parts],
-                       color=COLOURS[0], linewidth=0.5)
-    label(upper, "", "sample value", title)
-    draw_spectrogram(lower, wav, rate)
-    fig.set_label(f"{title or 'Sound'}: waveform and mel spectrogram of {len(wav) / rate:.1f} s.")
-    return fig
-
-
 def alignment(path, tokens=None, title=""):
     """Figure of an alignment path [N, F] (0 or 1): which token sounds in which frame; tokens names the N rows."""
     path = np.asarray(path, dtype="float32")
@@ -103,7 +81,7 @@ def alignment(path, tokens=None, title=""):
 
 
 def losses(log, names=None, title=""):
-    """Figure of training curves: log is the list of dicts of train.fit; names chooses losses (default: all)."""
+    """Figure of training curves: log is the list of dicts of training.fit; names chooses losses (default: all)."""
     if not log:
         raise ValueError("The log is empty: nothing was trained, or fewer steps than log_every.")
     names = names or [name for name in log[-1] if name not in ("step", "s_per_step")]
@@ -167,97 +145,3 @@ def picture(fig):
         if len(file.getvalue()) <= PICTURE_BYTES:
             break
     return mime, file.getvalue()
-
-
-class Shown:
-    """Something with an HTML face for notebooks and a plain one for terminals (`str`)."""
-
-    def __init__(self, html_text, text):
-        self.html, self.text = html_text, text
-
-    def _repr_html_(self):
-        return self.html
-
-    def __repr__(self):
-        return self.text
-
-
-def player(wav, rate=audio.RATE, label="sound"):
-    """A player for wav [T] with its label; mp3 inside, about 6.3 kB a second, so that 7 s fit into a saved notebook."""
-    wav = np.asarray(wav, dtype="float32")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "sound.mp3"
-        audio.save(path, rate, wav)
-        data = base64.b64encode(path.read_bytes()).decode()
-    text = html.escape(label, quote=True)
-    sound = f'<audio controls aria-label="{text}" src="data:audio/mpeg;base64,{data}"></audio>'
-    return Shown(f'<figure style="margin:4px 0"><figcaption>{text}</figcaption>{sound}</figure>',
-                 f"[{label}: {len(wav) / rate:.1f} s of sound]")
-
-
-def table(rows, caption=""):
-    """A table of figures from a list of dicts with equal keys; `str` of it is markdown, in a notebook it is HTML."""
-    if not rows or any(list(row) != list(rows[0]) for row in rows):
-        raise ValueError(f"{len(rows)} rows: give at least one, all with the same keys in the same order.")
-    cells = [[f"{v:.4g}" if isinstance(v, (float, np.floating)) else str(v) for v in row.values()] for row in rows]
-    number = [all(isinstance(row[key], (int, float, np.number)) for row in rows) for key in rows[0]]
-    lines = [list(map(str, rows[0])), ["---:" if n else "---" for n in number], *cells]
-    markdown = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-    styles = [' style="text-align:right"' if n else "" for n in number]
-    head = "".join(f'<th scope="col"{style}>{html.escape(str(key))}</th>' for key, style in zip(rows[0], styles))
-    body = ["".join(f"<td{style}>{html.escape(c)}</td>" for c, style in zip(line, styles)) for line in cells]
-    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-    body = "".join(f"<tr>{line}</tr>" for line in body)
-    return Shown(f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>",
-                 f"{caption}\n\n{markdown}" if caption else markdown)
-
-
-def in_notebook():
-    """Whether an IPython shell is there to show things; False in a script, in tests and in the app."""
-    return "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None
-
-
-def display(*things):
-    """Show figures, players, tables or anything else in a notebook; in a script print what they are."""
-    for thing in things:
-        if not in_notebook():
-            print(f"[{thing.get_label()}]" if isinstance(thing, Figure) else thing)
-            continue
-        from IPython.display import display as show
-        if isinstance(thing, Figure):
-            mime, data = picture(thing)
-            show({mime: base64.b64encode(data).decode(), "text/plain": thing.get_label()}, raw=True)
-        else:
-            show(thing)
-
-
-def sliders(function, **controls):
-    """Call function(**values) now, and again when a slider is let go; in a script call it once, with the start values.
-
-    controls: name=(low, high, step, start), or name=[choices], of which the first is the start.
-    """
-    if not in_notebook():
-        function(**{name: given[0] if isinstance(given, list) else given[3] for name, given in controls.items()})
-        return
-    import ipywidgets
-    widgets = {}
-    for name, given in controls.items():
-        look = {"description": name.replace("_", " "), "style": {"description_width": "initial"}}
-        if isinstance(given, list):
-            widgets[name] = ipywidgets.Dropdown(options=given, value=given[0], **look)
-            continue
-        low, high, step, start = given
-        kind = ipywidgets.IntSlider if all(isinstance(v, int) for v in given) else ipywidgets.FloatSlider
-        widgets[name] = kind(min=low, max=high, step=step, value=start, continuous_update=False, layout={"width": "60%"}, **look)
-    ipywidgets.interact(function, **widgets)
-
-
-def exercise(number, answer, right, hint):
-    """Tell a learner where an exercise stands: answer is None until it is tried, right(answer) judges it."""
-    said = f"not answered yet. {hint}"
-    if answer is not None:
-        try:
-            said = "right." if right(answer) else f"not yet. {hint}"
-        except Exception as error:  # noqa: BLE001  a learner's function may raise anything
-            said = f"not yet, it raised {type(error).__name__}: {error}. {hint}"
-    print(f"Exercise {number}: {said}")

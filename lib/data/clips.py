@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from lib import audio
-from lib.corpus import by_speaker, wav
+from lib.data.corpus import by_speaker, wav
 
 
 def digest(found, *columns):

@@ -1,10 +1,9 @@
-"""What conversion needs beside a model: the pitch of a sound, and long sounds in overlapping stretches."""
+"""The pitch of a voice: fundamental frequency by autocorrelation."""
 import numpy as np
 
 from lib import audio
 
 LOW, HIGH = 60.0, 420.0  # Hz, the pitch of speech
-CHUNK, OVERLAP = 512, 64  # frames: 8.2 s at once, of which 1 s is shared with the next stretch
 
 
 def pitch(wav):
@@ -54,32 +53,3 @@ def _cheapest(hz, score):
 def register(f0):
     """Where a voice lies: the median of log2 f0 over the voiced frames of f0 [F]; 7.3 (158 Hz) when nothing is voiced."""
     return float(np.median(np.log2(f0[f0 > 0]))) if (f0 > 0).any() else 7.3
-
-
-def chunked(run, frames, chunk=CHUNK, overlap=OVERLAP):
-    """wav [frames * HOP] of run(start, end) -> wav [(end - start) * HOP], called for overlapping stretches of at most `chunk` frames.
-
-    Neighbours are cross-faded in the inner half of their overlap, where both have heard what comes before and after."""
-    rise = np.clip(np.linspace(-0.5, 1.5, overlap * audio.HOP), 0, 1).astype("float32")
-    wav = np.zeros(frames * audio.HOP, "float32")
-    for start in range(0, max(1, frames - overlap), chunk - overlap):
-        end = min(start + chunk, frames)
-        piece = np.array(run(start, end), dtype="float32")
-        if start:
-            piece[: len(rise)] *= rise
-        if end < frames:
-            piece[-len(rise):] *= 1 - rise
-        wav[start * audio.HOP: end * audio.HOP] += piece
-    return wav
-
-
-def source(clip, most=60.0):
-    """All of a clip that is to be converted: float32 [T] at 16 kHz and LEVEL_DB, nothing trimmed, so that its timing stays.
-
-    Raises ValueError for what audio.prepare refuses, and for more than `most` s."""
-    rate, samples = audio.load(clip)
-    if len(samples) > most * rate:
-        raise ValueError(f"The source has {len(samples) / rate:.0f} s; the limit is {most:g} s: convert it in parts.")
-    audio.prepare((rate, samples))  # refuses silence and less than a second of sound
-    wav = audio.resample(samples, rate, audio.RATE)
-    return audio.normalise(wav - wav.mean())

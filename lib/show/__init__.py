@@ -1,0 +1,20 @@
+"""What a lesson shows: plots, players, tables, sliders."""
+from lib.show.players import Shown, display, in_notebook, player, sound, table
+from lib.show.plots import (
+    COLOURS,
+    LINES,
+    MARKERS,
+    PICTURE_BYTES,
+    alignment,
+    draw_spectrogram,
+    figure,
+    label,
+    losses,
+    picture,
+    scores,
+    spectrogram,
+    voices,
+)
+from lib.show.widgets import exercise, sliders
+
+__all__ = ["COLOURS", "LINES", "MARKERS", "PICTURE_BYTES", "Shown", "alignment", "display", "draw_spectrogram", "exercise", "figure", "in_notebook", "label", "losses", "picture", "player", "scores", "sliders", "sound", "spectrogram", "table", "voices"]
