@@ -95,3 +95,12 @@ def clip(wav, tmp_path):
     from lib import audio
     audio.save(tmp_path / "clip.wav", audio.RATE, wav)
     return tmp_path / "clip.wav"
+
+
+@pytest.fixture
+def fresh_accelerate():
+    """Accelerate keeps its state per process: other tests may have left another precision."""
+    from accelerate.state import AcceleratorState
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)

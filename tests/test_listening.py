@@ -1,4 +1,5 @@
-"""The listening test: blind, level-matched, balanced; votes of two people do not mix, and nothing else is kept."""
+"""The listening test: blind, level-matched, balanced; votes of two people do not mix, and nothing else is
+kept."""
 import csv
 import uuid
 from collections import Counter
@@ -30,14 +31,17 @@ def session():
 
 @pytest.mark.parametrize("kind", list(listening.KINDS))
 def test_trials_are_balanced_and_random(sounds, kind):
-    """Catches a system that is heard more often than another, an order that is always the same, an X that is neither A nor B."""
+    """Catches a system that is heard more often than another, an order that is always the same, an X that is
+    neither A nor B."""
     plan = listening.trials(sounds, kind, np.random.default_rng(0), 12)
     assert Counter(trial["system"] for trial in plan) == dict(a=4, b=4, c=4)
     assert plan != listening.trials(sounds, kind, np.random.default_rng(1), 12)
     for trial in plan:
-        expected = {"mos": [trial["system"]], "similarity": ["reference", trial["system"]], "abx": [trial["system"], trial["other"]]}[kind]
+        expected = {"mos": [trial["system"]], "similarity": ["reference", trial["system"]],
+                    "abx": [trial["system"], trial["other"]]}[kind]
         assert [path.parent.name for path in trial["sounds"][:len(expected)]] == expected
-        assert all(path.stem == trial["clip"] for path in trial["sounds"]) and trial["other"] != trial["system"]
+        assert all(path.stem == trial["clip"] for path in trial["sounds"])
+        assert trial["other"] != trial["system"]
     if kind == "abx":
         assert all(len(trial["sounds"]) == 3 and trial["sounds"][2] in trial["sounds"][:2] for trial in plan)
         assert len({trial["sounds"].index(trial["sounds"][2]) for trial in plan}) == 2
@@ -73,12 +77,14 @@ def test_votes_are_kept_by_session_and_hold_nothing_else(sounds, tmp_path):
     assert {path.name for path in votes.iterdir()} == {f"{one}.csv", f"{two}.csv"}
     with open(votes / f"{one}.csv", newline="") as file:
         lines = list(csv.DictReader(file))
-    assert tuple(lines[0]) == listening.COLUMNS == ("session", "number", "kind", "clip", "system", "other", "answer", "right")
+    assert tuple(lines[0]) == listening.COLUMNS == ("session", "number", "kind", "clip", "system", "other",
+                                                    "answer", "right")
     assert [line["answer"] for line in lines] == ["4.5"] * 4 and {line["session"] for line in lines} == {one}
     assert [line["system"] for line in lines] == [trial["system"] for trial in plan]
 
 
-@pytest.mark.parametrize(("kind", "answer"), [("mos", 5.5), ("mos", 0), ("mos", 3.3), ("mos", "A"), ("abx", "X"), ("abx", 3.0),
+@pytest.mark.parametrize(("kind", "answer"),
+                         [("mos", 5.5), ("mos", 0), ("mos", 3.3), ("mos", "A"), ("abx", "X"), ("abx", 3.0),
                                               ("similarity", None)])
 def test_other_answers_are_refused(sounds, tmp_path, kind, answer):
     """Catches a vote off the scale, which would bend a mean for good."""
@@ -146,7 +152,9 @@ def test_our_own_set_is_made_once(tiny_voices, tmp_path):
     stamp = found["tts"][clip].stat().st_mtime_ns
     listening.own_set(tiny_voices, folder, clips=2)
     assert found["tts"][clip].stat().st_mtime_ns == stamp
-    assert [trial["kind"] for trial in listening.trials(folder, "similarity", np.random.default_rng(0), 3)] == ["similarity"] * 3
+    assert [trial["kind"]
+            for trial in listening.trials(folder, "similarity", np.random.default_rng(0),
+                                          3)] == ["similarity"] * 3
 
 
 def test_the_page_can_be_built(tiny_voices):

@@ -46,7 +46,8 @@ def test_eer_of_two_gaussians_is_the_normal_tail():
     rng = np.random.default_rng(0)
     scores = np.concatenate([rng.normal(2, 1, 20000), rng.normal(0, 1, 60000)])
     rate, threshold = metrics.eer(scores, np.arange(80000) < 20000)
-    assert rate == pytest.approx(scipy.stats.norm.cdf(-1), abs=0.005) and threshold == pytest.approx(1, abs=0.03)
+    assert rate == pytest.approx(scipy.stats.norm.cdf(-1), abs=0.005)
+    assert threshold == pytest.approx(1, abs=0.03)
 
 
 def test_eer_of_chance_and_of_one_score_for_all_is_a_half():
@@ -66,7 +67,8 @@ def test_eer_of_embeddings_takes_every_pair_once():
 
 
 @pytest.mark.parametrize("scores, labels, said", [
-    ([1, 2], [1], "equal length"), ([1, 2], [1, 1], "both are needed"), ([1, math.nan], [1, 0], "not finite")])
+    ([1, 2], [1], "equal length"), ([1, 2], [1, 1], "both are needed"),
+    ([1, math.nan], [1, 0], "not finite")])
 def test_eer_says_what_is_wrong(scores, labels, said):
     with pytest.raises(ValueError, match=said):
         metrics.eer(scores, labels)
@@ -114,7 +116,9 @@ def test_asr_without_transformers_names_the_remedy(monkeypatch):
 def test_mel_cepstra_are_the_cosine_series_of_the_log_mels():
     M, F = 80, 7
     k = np.arange(M) + 0.5
-    mel = 5 + 0.3 * np.cos(np.pi * 4 * k / M)[:, None] - 2 * np.cos(np.pi * 13 * k / M)[:, None] + np.zeros((M, F))
+    mel = 5 + 0.3 * np.cos(np.pi * 4 * k / M)[:,
+                                              None] - 2 * np.cos(np.pi * 13 * k / M)[:,
+                                                                                     None] + np.zeros((M, F))
     expected = np.zeros((F, 13))
     expected[:, 3], expected[:, 12] = 0.3, -2
     np.testing.assert_allclose(metrics.mel_cepstra(mel), expected, atol=1e-12)
@@ -247,3 +251,27 @@ def test_bootstrap_covers_the_mean_as_often_as_it_says():
     assert statistics.bootstrap([1.0, 2.0, 3.0]) == statistics.bootstrap([1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match="two or more"):
         statistics.bootstrap([1.0])
+
+
+def test_a_paired_difference_has_a_verdict():
+    """Catches a lower error that is called worse, noise that is called better, and marks that are not of the
+    same speakers."""
+    rng = np.random.default_rng(0)
+    base = rng.normal(0.5, 0.2, 30)
+    raised = base + rng.normal(0.05, 0.02, 30)
+    gain = statistics.paired(raised, base)
+    assert gain.verdict == "better" and gain[:3] == statistics.bootstrap(raised - base)
+    assert statistics.paired(base + 0.05 + rng.normal(0, 0.02, 30), base, higher=False).verdict == "worse"
+    assert statistics.paired(base - 0.05 + rng.normal(0, 0.02, 30), base, higher=False).verdict == "better"
+    assert statistics.paired(base + rng.normal(0, 0.2, 30), base).verdict == "inside the noise"
+    assert statistics.paired(base, base).text(2) == "+0.00 [+0.00, +0.00]"
+    with pytest.raises(ValueError, match="same speakers"):
+        statistics.paired(base, base[:-1])
+
+
+def test_wilsons_interval_stays_inside_0_to_1():
+    """Catches the interval of the normal distribution, which gives 8 of 8 no width at all."""
+    share, low, high = statistics.wilson(81, 263)
+    assert (share, low, high) == pytest.approx((0.3080, 0.2553, 0.3662), abs=1e-4)
+    share, low, high = statistics.wilson(8, 8)
+    assert share == 1 and 0.5 < low < 1 and high <= 1 + 1e-9

@@ -1,4 +1,5 @@
-"""The loop: any step can be repeated, any run resumed, one process or two; and checkpoints that say what they are."""
+"""The loop: any step can be repeated, any run resumed, one process or two; and checkpoints that say what they
+are."""
 import importlib.util
 import json
 import os
@@ -12,8 +13,10 @@ import torch
 
 from lib import training
 
+pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 ROOT = Path(__file__).parent.parent
-# A small GAN that has what makes resuming hard: dropout, batch statistics, a critic with a buffer, two optimisers.
+# A small GAN that has what makes resuming hard: dropout, batch statistics, a critic with a buffer, two
+# optimisers.
 SCRIPT = '''
 import sys, time
 import torch
@@ -25,7 +28,8 @@ WEIGHTS = {"critic": 1.0, "adv": 1.0, "l1": 5.0}
 
 def make():
     torch.manual_seed(0)
-    gen = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.Dropout(0.3), torch.nn.Linear(8, 512))
+    layers = torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.Dropout(0.3), torch.nn.Linear(8, 512)
+    gen = torch.nn.Sequential(*layers)
     nets = {"gen": gen, "critic": Discriminator((2,), (2, 4), (256,), 2)}
     return nets, {name: torch.optim.AdamW(net.parameters(), 1e-2) for name, net in nets.items()}
 
@@ -36,7 +40,8 @@ def step(nets, batch):
     real, made = zip(*(s.chunk(2) for s in scores))
     yield "critic", {"critic": losses.discriminator_adv(real, made)}
     scores, _ = nets["critic"](torch.cat([batch["wav"], fake]))
-    yield "gen", {"adv": losses.generator_adv([s.chunk(2)[1] for s in scores]), "l1": (fake - batch["wav"]).abs().mean()}
+    adv = losses.generator_adv([s.chunk(2)[1] for s in scores])
+    yield "gen", {"adv": adv, "l1": (fake - batch["wav"]).abs().mean()}
 
 
 def draw(rng, seen=None):
@@ -46,7 +51,8 @@ def draw(rng, seen=None):
 
 def fit(steps, folder=None, **more):
     nets, optims = make()
-    settings = dict(weights=WEIGHTS, rate=training.cosine(12, 2), ema="gen", ema_decay=0.5, mixed="no", log_every=2, seed=3)
+    settings = dict(weights=WEIGHTS, rate=training.cosine(12, 2), ema="gen", ema_decay=0.5, mixed="no",
+                    log_every=2, seed=3)
     return training.fit(step, nets, optims, draw, steps, folder, **settings | more)
 
 
@@ -67,15 +73,6 @@ if __name__ == "__main__":
 '''
 
 
-@pytest.fixture(autouse=True)
-def fresh_accelerate():
-    """Accelerate keeps its state per process: other tests may have left another precision."""
-    from accelerate.state import AcceleratorState
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-
-
 @pytest.fixture(scope="module")
 def script(tmp_path_factory):
     path = tmp_path_factory.mktemp("script") / "tiny_gan.py"
@@ -93,8 +90,10 @@ def tiny(script):
 
 
 def start(*command):
-    env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
-    return subprocess.Popen([sys.executable, *map(str, command)], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
+                        "ACCELERATE_USE_CPU": "true"}
+    return subprocess.Popen([sys.executable, *map(str, command)], env=env, text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT)
 
 
 def finish(process, seconds=240):
@@ -108,7 +107,8 @@ def finish(process, seconds=240):
 
 def weights(result):
     parts = {**result["nets"], "ema": result["ema"]}
-    return {f"{part}.{name}": value for part, net in parts.items() for name, value in net.state_dict().items()}
+    return {f"{part}.{name}": value for part, net in parts.items()
+            for name, value in net.state_dict().items()}
 
 
 def same(one, two):
@@ -128,12 +128,15 @@ def test_a_run_repeats_itself_and_learns(tiny):
     assert set(one["log"][0]) == {"step", "s_per_step", "critic", "adv", "l1"}
     assert not same(weights(one), weights(tiny.fit(6, seed=4)))
     untrained = tiny.make()[0]["gen"].state_dict()
-    assert all(not torch.equal(value, one["nets"]["gen"].state_dict()[name]) for name, value in untrained.items())
+    assert all(not torch.equal(value, one["nets"]["gen"].state_dict()[name])
+               for name, value in untrained.items())
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_stopped_run_continues_to_the_same_weights(tiny, tmp_path, workers):
-    """Catches any state that is not saved: Adam's moments, batch statistics, the average, dropout's seed, the place in the data."""
+    """Catches any state that is not saved:
+
+    Adam's moments, batch statistics, the average, dropout's seed, the place in the data."""
     straight = tiny.fit(6)
     first = tiny.fit(6, tmp_path, stop_after=3, workers=workers)
     assert first["step"] == 3 and not first["finished"]
@@ -147,7 +150,8 @@ def test_a_stopped_run_continues_to_the_same_weights(tiny, tmp_path, workers):
 
 
 def test_a_kill_between_the_two_renames_loses_nothing(tiny, tmp_path):
-    """Catches a run that starts again from step 0 because it was killed while its state was being replaced."""
+    """Catches a run that starts again from step 0 because it was killed while its state was being
+    replaced."""
     tiny.fit(6, tmp_path, stop_after=3)
     (tmp_path / "state").rename(tmp_path / "state.old")
     (tmp_path / "state.new").mkdir()  # half written
@@ -188,7 +192,8 @@ def test_signal_handlers_are_given_back(tiny):
 
 
 def test_the_second_yield_sees_the_updated_first():
-    """Catches losses that are collected first and stepped later: the generator would be judged by yesterday's critic."""
+    """Catches losses that are collected first and stepped later: the generator would be judged by yesterday's
+    critic."""
     one, two, seen = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False), []
 
     def step(nets, batch):
@@ -197,10 +202,12 @@ def test_the_second_yield_sees_the_updated_first():
         seen.append(nets["one"].weight.item())
         yield "second", {"b": (nets["two"](batch["x"]) * nets["one"].weight).sum()}
     start_at = one.weight.item()
-    optims = {"first": torch.optim.SGD(one.parameters(), 0.1), "second": torch.optim.SGD(two.parameters(), 0.1)}
-    training.fit(step, {"one": one, "two": two}, optims, lambda rng: {"x": torch.ones(1, 1)}, 1, weights={"a": 1.0, "b": 1.0}, mixed="no")
+    optims = {"first": torch.optim.SGD(one.parameters(), 0.1),
+              "second": torch.optim.SGD(two.parameters(), 0.1)}
+    training.fit(step, {"one": one, "two": two}, optims, lambda rng: {"x": torch.ones(1, 1)}, 1,
+                 weights={"a": 1.0, "b": 1.0}, mixed="no")
     assert seen == pytest.approx([start_at, start_at - 0.1])
-    assert one.weight.item() == pytest.approx(start_at - 0.1), "the second optimiser must leave the first net alone"
+    assert one.weight.item() == pytest.approx(start_at - 0.1), "the second optimiser took it along"
 
 
 def test_weights_and_rates_are_applied():
@@ -212,7 +219,8 @@ def test_weights_and_rates_are_applied():
 
         def step(nets, batch):
             yield "o", {"a": nets["n"](batch["x"]).sum()}
-        training.fit(step, {"n": net}, {"o": torch.optim.SGD(net.parameters(), 0.1)}, lambda rng: {"x": torch.ones(1, 1)}, steps,
+        training.fit(step, {"n": net}, {"o": torch.optim.SGD(net.parameters(), 0.1)},
+                     lambda rng: {"x": torch.ones(1, 1)}, steps,
                   weights={"a": weight}, rate=rate, clip=None, mixed="no")
         return before - net.weight.item()
     assert run(1.0, None) == pytest.approx(0.1)
@@ -227,7 +235,8 @@ def test_a_loss_without_weight_and_a_loss_that_is_not_finite_stop_the_run(tmp_pa
     def run(parts, **more):
         def step(nets, batch):
             yield "o", {name: factor * nets["n"](batch["x"]).sum() for name, factor in parts.items()}
-        return training.fit(step, {"n": net}, {"o": torch.optim.SGD(net.parameters(), 0.1)}, lambda rng: {"x": torch.ones(1, 1)}, 4, tmp_path,
+        return training.fit(step, {"n": net}, {"o": torch.optim.SGD(net.parameters(), 0.1)},
+                            lambda rng: {"x": torch.ones(1, 1)}, 4, tmp_path,
                          weights={"a": 1.0}, mixed="no", **more)
     with pytest.raises(KeyError, match="b"):
         run({"a": 1.0, "b": 1.0})
@@ -257,7 +266,8 @@ def test_batches_depend_on_step_rank_and_seed_only():
     ranks = [training.Batches(draw, 7, rank, 2) for rank in (0, 1)]
     drawn = [batches[i] for batches in ranks for i in range(5)] + [training.Batches(draw, 8)[0]]
     assert len(set(drawn)) == 11
-    loaded = [list(torch.utils.data.DataLoader(one, batch_size=None, sampler=range(5), num_workers=w)) for w in (0, 1)]
+    loaded = [list(torch.utils.data.DataLoader(one, batch_size=None, sampler=range(5), num_workers=w))
+              for w in (0, 1)]
     assert loaded[0] == loaded[1] == [one[i] for i in range(5)]
 
 
@@ -268,21 +278,25 @@ def test_log_means_over_steps_and_prints_plain_lines(tmp_path, capsys):
         log.add(i, {"a": torch.tensor(value)})
     log.close()
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [(line["step"], line["a"]) for line in lines] == [(2, 2.0), (4, 15.0), (5, 7.0)] and lines == log.lines
+    assert [(line["step"], line["a"]) for line in lines] == [(2, 2.0), (4, 15.0), (5, 7.0)]
+    assert lines == log.lines
     assert capsys.readouterr().out.splitlines()[0].startswith("2/5 s_per_step")
 
 
 # ---------------------------------------------------------------- launched
 
 def test_two_processes_share_weights_and_not_data(script, tmp_path):
-    """Catches two processes that train apart, or twice on the same batches, and a critic that cannot run twice under DDP."""
-    said = finish(start("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2, script, tmp_path, 4, 0))
+    """Catches two processes that train apart, or twice on the same batches, and a critic that cannot run
+    twice under DDP."""
+    said = finish(start("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2, script,
+                        tmp_path, 4, 0))
     one, two = (torch.load(tmp_path / f"rank{rank}.pt") for rank in (0, 1))
     assert one["step"] == two["step"] == 4
     for part in ("gen", "critic"):
         trained = [name for name in one[part] if "running" not in name]
         assert all(torch.allclose(one[part][name], two[part][name], atol=1e-6) for name in trained), part
-    assert all(torch.allclose(one["ema"][name], two["ema"][name], atol=1e-6) for name in one["ema"] if "running" not in name)
+    assert all(torch.allclose(one["ema"][name], two["ema"][name], atol=1e-6) for name in one["ema"]
+               if "running" not in name)
     drawn = torch.stack(one["x"] + two["x"]).flatten(1)
     assert len({tuple(row.tolist()) for row in drawn}) == 8
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 4
@@ -292,7 +306,9 @@ def test_two_processes_share_weights_and_not_data(script, tmp_path):
 
 def test_accelerate_launch_equals_a_plain_run(tiny, script, tmp_path):
     """Catches a lesson that trains in a notebook only: `accelerate launch` must reach the same weights."""
-    finish(start("-m", "accelerate.commands.launch", "--cpu", "--num_processes", 1, "--num_machines", 1, "--mixed_precision", "no",
+    finish(start("-m", "accelerate.commands.launch", "--cpu", "--num_processes", 1, "--num_machines", 1,
+                 "--mixed_precision", "no",
                  "--dynamo_backend", "no", script, tmp_path, 4, 0))
     plain, launched = tiny.fit(4), torch.load(tmp_path / "rank0.pt")
-    assert same(launched["gen"], plain["nets"]["gen"].state_dict()) and same(launched["ema"], plain["ema"].state_dict())
+    assert same(launched["gen"], plain["nets"]["gen"].state_dict())
+    assert same(launched["ema"], plain["ema"].state_dict())

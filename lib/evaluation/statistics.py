@@ -1,25 +1,49 @@
-"""Means and their intervals."""
+"""Means, their intervals, and differences that may be called so.  The only door to scipy."""
 import math
+from typing import NamedTuple
 
 import numpy as np
+
+NOISE = "inside the noise"
+
+
+class Difference(NamedTuple):
+    """A paired difference: its mean, the ends of its interval, and a verdict ("better", "worse" or NOISE)."""
+    mean: float
+    low: float
+    high: float
+    verdict: str
+
+    def text(self, digits=4):
+        """The mean with its interval, signs shown."""
+        return f"{self.mean:+.{digits}f} [{self.low:+.{digits}f}, {self.high:+.{digits}f}]"
 
 
 def mos_ci(ratings, confidence=0.95):
     """Mean opinion score of ratings [n] with its confidence interval by Student's t: (mean, low, high).
 
-    Ratings are taken as independent: with several per listener, give each listener's mean. Raises ValueError for fewer than two."""
+    Ratings are taken as independent: with several per listener, give each listener's mean.
+    Raises ValueError for fewer than two."""
     from scipy.stats import t
     ratings = np.asarray(ratings, dtype="float64")
     if ratings.ndim != 1 or len(ratings) < 2 or not np.isfinite(ratings).all():
-        raise ValueError(f"Ratings of shape {ratings.shape}: an interval needs at least two numbers in one list.")
+        raise ValueError(f"Ratings of shape {ratings.shape}: give a list of at least two numbers.")
+    mean = float(ratings.mean())
     half = t.ppf((1 + confidence) / 2, len(ratings) - 1) * ratings.std(ddof=1) / math.sqrt(len(ratings))
-    return float(ratings.mean()), float(ratings.mean() - half), float(ratings.mean() + half)
+    return mean, mean - float(half), mean + float(half)
+
+
+def wilson(hits, count, confidence=0.95):
+    """Share of hits in `count` independent trials with Wilson's interval: (share, low, high)."""
+    from scipy.stats import binomtest
+    low, high = binomtest(int(hits), int(count)).proportion_ci(confidence, method="wilson")
+    return hits / count, float(low), float(high)
 
 
 def bootstrap(values, rounds=2000, confidence=0.95, seed=0):
     """Mean of values [n] with its percentile bootstrap interval: (mean, low, high).
 
-    For a paired comparison give differences; where several values share a speaker, give one mean a speaker: draws must be independent.
+    Where several values share a speaker, give one mean a speaker: draws must be independent.
     Raises ValueError for fewer than two."""
     values = np.asarray(values, dtype="float64")
     if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
@@ -27,3 +51,19 @@ def bootstrap(values, rounds=2000, confidence=0.95, seed=0):
     means = np.random.default_rng(seed).choice(values, (rounds, len(values))).mean(1)
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(values.mean()), float(low), float(high)
+
+
+def paired(values, base, higher=True):
+    """Difference of values [n] to base [n], marks of the same n speakers (or clips) in the same order.
+
+    higher: whether a higher mark is better (an error rate: False).
+    Raises ValueError for unequal lengths or fewer than two."""
+    values, base = np.asarray(values, dtype="float64"), np.asarray(base, dtype="float64")
+    if values.shape != base.shape:
+        raise ValueError(f"marks {values.shape} and {base.shape}: a pair needs the same speakers in both.")
+    mean, low, high = bootstrap(values - base)
+    if low <= 0 <= high:
+        verdict = NOISE
+    else:
+        verdict = "better" if (mean > 0) == higher else "worse"
+    return Difference(mean, low, high, verdict)

@@ -1,9 +1,11 @@
-"""The one place that knows how much work a lesson may do: quick (minutes on two CPU cores) or full (a GPU)."""
+"""How much work a lesson may do: quick (minutes on two CPU cores) or full (a GPU)."""
 import os
 
 
 def current():
-    """ "quick" or "full": DEMO_BUDGET if set, else full exactly when a GPU is there.  Raises ValueError for any other value."""
+    """Name of the budget, "quick" or "full": DEMO_BUDGET if set, else full exactly when a GPU is there.
+
+    Raises ValueError for any other value."""
     import torch
     name = os.environ.get("DEMO_BUDGET") or ("full" if torch.cuda.is_available() else "quick")
     if name not in ("quick", "full"):
