@@ -22,12 +22,25 @@ def wav():
     return corpus.wav(corpus.rows()[0])
 
 
+def mixture(S=2):
+    """Figure of a mixture whose first half belongs to the first person, the second to the last; silent above
+    2 kHz."""
+    level = np.full((100, 321), 1e-9)
+    level[:, :80] = 1.0
+    masks = np.zeros((S, 100, 321))
+    masks[0, :50] = 1
+    masks[-1, 50:] = 1
+    fig, axis = show.figure()
+    show.draw_mixture(axis, level, masks, 2.0, top_hz=4000, title="Who speaks where")
+    return fig
+
+
 def figures(wav):
     """One of every kind."""
     rng = np.random.default_rng(0)
     log = [{"step": 50 * i, "s_per_step": 0.1, "aam": 5 / i, "proto": 3 / i} for i in range(1, 9)]
     return [show.spectrogram(wav), show.spectrogram(wav, kind="spec"), show.sound(wav, title="A sentence"),
-            show.alignment(np.eye(5, 9), list("hello")), show.losses(log),
+            show.alignment(np.eye(5, 9), list("hello")), show.losses(log), mixture(),
             show.voices(rng.standard_normal((60, 2)), np.repeat(["a", "b", "c"], 20)),
             show.scores(rng.standard_normal(300), np.arange(300) < 90, 0.2)]
 
@@ -36,7 +49,8 @@ def test_every_figure_has_labelled_axes_an_alternative_text_and_fits_into_a_note
     for fig in figures(wav):
         for axis in fig.axes:
             assert axis.get_ylabel(), fig.get_label()
-        lowest = [axis for axis in fig.axes if axis.get_subplotspec() and axis.get_subplotspec().is_last_row()]
+        lowest = [axis for axis in fig.axes if axis.get_subplotspec()
+                  and axis.get_subplotspec().is_last_row()]
         assert lowest and all(axis.get_xlabel() for axis in lowest), fig.get_label()
         assert len(fig.get_label()) > 15
         mime, picture = show.picture(fig)
@@ -65,8 +79,20 @@ def test_a_tone_is_drawn_at_its_frequency():
     assert abs(loudest - ticks["1000"]) <= 1
 
 
+def test_a_mixture_is_as_bright_as_it_is_loud_in_the_colours_of_its_people():
+    """Catches axes that are exchanged, people who share a colour, and a picture cut at another frequency than
+    it says."""
+    axis = mixture(S=4).axes[0]
+    image = axis.images[0].get_array()
+    assert image.shape == (160, 100, 3) and axis.get_ylim() == (0, 4) and axis.get_xlim() == (0, 2)
+    first, last = ([int(show.PEOPLE[k][i:i + 2], 16) / 255 for i in (1, 3, 5)] for k in (0, 3))
+    assert image[10, 10].tolist() == pytest.approx(first) and image[10, 90].tolist() == pytest.approx(last)
+    assert image[90:].max() == 0
+
+
 def test_other_rates_keep_their_seconds():
-    axis = show.spectrogram(np.random.default_rng(0).standard_normal(48000).astype("float32"), rate=24000).axes[0]
+    axis = show.spectrogram(np.random.default_rng(0).standard_normal(48000).astype("float32"),
+                            rate=24000).axes[0]
     assert axis.get_xlim()[1] == pytest.approx(2.0, abs=0.02)
 
 
@@ -113,7 +139,8 @@ def test_a_player_holds_the_sound_and_its_label(wav):
     # the codec may delay the sound: compare levels over time, which no other sentence shares
     a, b = audio.frame_db(wav, 800), audio.frame_db(heard, 800)
     n = min(len(a), len(b)) - 3
-    assert max(np.corrcoef(np.maximum(a[:n], -60), np.maximum(b[k:n + k], -60))[0, 1] for k in range(3)) > 0.95
+    assert max(np.corrcoef(np.maximum(a[:n], -60), np.maximum(b[k:n + k], -60))[0, 1]
+               for k in range(3)) > 0.95
     assert "first &lt;voice&gt; &quot;A&quot;" in shown.html and "<voice>" not in shown.html
     assert repr(shown).startswith("[first <voice>")
 
@@ -125,7 +152,8 @@ def test_seven_seconds_fit_into_a_saved_notebook(wav):
 def test_a_table_is_markdown_in_a_terminal_and_html_in_a_notebook():
     rows = [{"voice": "a|b", "cosine": 0.123456, "clips": 3}, {"voice": "<i>", "cosine": 1.0, "clips": 10}]
     shown = show.table(rows, "Two voices")
-    assert str(shown).splitlines() == ["Two voices", "", "| voice | cosine | clips |", "| --- | ---: | ---: |",
+    assert str(shown).splitlines() == ["Two voices", "", "| voice | cosine | clips |",
+                                       "| --- | ---: | ---: |",
                                        "| a\\|b | 0.1235 | 3 |", "| <i> | 1 | 10 |"]
     assert shown.html.count("<tr>") == 3 and "&lt;i&gt;" in shown.html and "<i>" not in shown.html
     assert "<caption" in shown.html and "text-align:right" in shown.html
@@ -148,4 +176,5 @@ def test_an_exercise_is_open_wrong_broken_or_right(capsys):
         show.exercise(1, answer, right, "Try squares.")
     assert capsys.readouterr().out.splitlines() == [
         "Exercise 1: not answered yet. Try squares.", "Exercise 1: not yet. Try squares.",
-        "Exercise 1: not yet, it raised ZeroDivisionError: division by zero. Try squares.", "Exercise 1: right."]
+        "Exercise 1: not yet, it raised ZeroDivisionError: division by zero. Try squares.",
+        "Exercise 1: right."]

@@ -4,8 +4,10 @@ from lib.show.plots import (
     COLOURS,
     LINES,
     MARKERS,
+    PEOPLE,
     PICTURE_BYTES,
     alignment,
+    draw_mixture,
     draw_spectrogram,
     figure,
     label,
@@ -17,4 +19,8 @@ from lib.show.plots import (
 )
 from lib.show.widgets import exercise, sliders
 
-__all__ = ["COLOURS", "LINES", "MARKERS", "PICTURE_BYTES", "Shown", "alignment", "display", "draw_spectrogram", "exercise", "figure", "in_notebook", "label", "losses", "picture", "player", "scores", "sliders", "sound", "spectrogram", "table", "voices"]
+__all__ = [
+    "COLOURS", "LINES", "MARKERS", "PEOPLE", "PICTURE_BYTES", "Shown", "alignment", "display",
+    "draw_mixture", "draw_spectrogram", "exercise", "figure", "in_notebook", "label", "losses",
+    "picture", "player", "scores", "sliders", "sound", "spectrogram", "table", "voices",
+]

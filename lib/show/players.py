@@ -9,16 +9,19 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lib import audio
-from lib.show.plots import COLOURS, _sound, draw_spectrogram, figure, label, picture
+from lib.show.plots import COLOURS, draw_spectrogram, drawable, figure, label, picture
+
+PIXELS = 800  # of a waveform: all that can be seen are the extremes within one of them
 
 
 def sound(wav, rate=audio.RATE, title=""):
     """Figure of wav [T] as waveform above, mel spectrogram below, on one time axis."""
-    wav = _sound(wav, rate)
+    wav = drawable(wav, rate)
     fig, (upper, lower) = figure(2, 1, height=1.9, sharex=True)
-    parts = np.array_split(wav, min(len(wav), 800))  # all that can be seen: the extremes within a pixel
-    upper.fill_between(np.linspace(0, len(wav) / rate, len(parts)), [p.min() for p in parts], [p.max() for p in parts],
-                       color=COLOURS[0], linewidth=0.5)
+    parts = np.array_split(wav, min(len(wav), PIXELS))
+    seconds = np.linspace(0, len(wav) / rate, len(parts))
+    lowest, highest = [part.min() for part in parts], [part.max() for part in parts]
+    upper.fill_between(seconds, lowest, highest, color=COLOURS[0], linewidth=0.5)
     label(upper, "", "sample value", title)
     draw_spectrogram(lower, wav, rate)
     fig.set_label(f"{title or 'Sound'}: waveform and mel spectrogram of {len(wav) / rate:.1f} s.")
@@ -29,7 +32,8 @@ class Shown:
     """Something with an HTML face for notebooks and a plain one for terminals (`str`)."""
 
     def __init__(self, html_text, text):
-        self.html, self.text = html_text, text
+        self.html = html_text
+        self.text = text
 
     def _repr_html_(self):
         return self.html
@@ -39,33 +43,60 @@ class Shown:
 
 
 def player(wav, rate=audio.RATE, label="sound"):
-    """A player for wav [T] with its label; mp3 inside, about 6.3 kB a second, so that 7 s fit into a saved notebook."""
+    """A player for wav [T] with its label.
+
+    The sound inside is mp3, about 6.3 kB a second, so that 7 s fit into a saved notebook."""
     wav = np.asarray(wav, dtype="float32")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sound.mp3"
         audio.save(path, rate, wav)
         data = base64.b64encode(path.read_bytes()).decode()
-    text = html.escape(label, quote=True)
-    sound = f'<audio controls aria-label="{text}" src="data:audio/mpeg;base64,{data}"></audio>'
-    return Shown(f'<figure style="margin:4px 0"><figcaption>{text}</figcaption>{sound}</figure>',
-                 f"[{label}: {len(wav) / rate:.1f} s of sound]")
+    caption = html.escape(label, quote=True)
+    element = f'<audio controls aria-label="{caption}" src="data:audio/mpeg;base64,{data}"></audio>'
+    page = f'<figure style="margin:4px 0"><figcaption>{caption}</figcaption>{element}</figure>'
+    return Shown(page, f"[{label}: {len(wav) / rate:.1f} s of sound]")
+
+
+def cell(value):
+    """Text of a cell: a float with four digits, all else as it is."""
+    if isinstance(value, (float, np.floating)):
+        return f"{value:.4g}"
+    return str(value)
 
 
 def table(rows, caption=""):
-    """A table of figures from a list of dicts with equal keys; `str` of it is markdown, in a notebook it is HTML."""
+    """A table of figures from a list of dicts with equal keys: markdown in a terminal, HTML in a notebook.
+
+    Raises ValueError for no rows, or rows with other keys than the first."""
     if not rows or any(list(row) != list(rows[0]) for row in rows):
-        raise ValueError(f"{len(rows)} rows: give at least one, all with the same keys in the same order.")
-    cells = [[f"{v:.4g}" if isinstance(v, (float, np.floating)) else str(v) for v in row.values()] for row in rows]
-    number = [all(isinstance(row[key], (int, float, np.number)) for row in rows) for key in rows[0]]
-    lines = [list(map(str, rows[0])), ["---:" if n else "---" for n in number], *cells]
-    markdown = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-    styles = [' style="text-align:right"' if n else "" for n in number]
-    head = "".join(f'<th scope="col"{style}>{html.escape(str(key))}</th>' for key, style in zip(rows[0], styles))
-    body = ["".join(f"<td{style}>{html.escape(c)}</td>" for c, style in zip(line, styles)) for line in cells]
+        raise ValueError(f"{len(rows)} rows: give at least one, all with the same keys in one order.")
+    names = [str(key) for key in rows[0]]
+    cells = [[cell(value) for value in row.values()] for row in rows]
+    numbers = (int, float, np.number)
+    numeric = [all(isinstance(row[key], numbers) for row in rows) for key in rows[0]]
+    return Shown(as_html(names, cells, numeric, caption), as_markdown(names, cells, numeric, caption))
+
+
+def as_markdown(names, cells, numeric, caption):
+    """A table of names, rows of cells, columns that are numeric (to the right), and a caption, as Markdown."""
+    rule = ["---:" if right else "---" for right in numeric]
+    lines = []
+    for line in [names, rule, *cells]:
+        lines.append("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |")
+    body = "\n".join(lines)
+    return f"{caption}\n\n{body}" if caption else body
+
+
+def as_html(names, cells, numeric, caption):
+    """The same in HTML."""
+    styles = [' style="text-align:right"' if right else "" for right in numeric]
+    head = "".join(f'<th scope="col"{style}>{html.escape(name)}</th>' for name, style in zip(names, styles))
+    body = ""
+    for line in cells:
+        row = "".join(f"<td{style}>{html.escape(text)}</td>" for text, style in zip(line, styles))
+        body += f"<tr>{row}</tr>"
     title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-    body = "".join(f"<tr>{line}</tr>" for line in body)
-    return Shown(f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>",
-                 f"{caption}\n\n{markdown}" if caption else markdown)
+    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def in_notebook():

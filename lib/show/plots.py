@@ -10,11 +10,20 @@ from lib import audio
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "os^DvPX*"  # eight, so that with seven colours 56 voices look different
 LINES = ("-", "--", "-.", ":")
+PEOPLE = (COLOURS[4], COLOURS[5], COLOURS[3], COLOURS[2])  # in a mixture: orange, blue, pink, green
+RANGE_DB = 80  # of a spectrogram, under its loudest point
+MIXTURE_DB = 60  # of a mixture, where black must leave room for colours
+MEL_TICKS = (250, 500, 1000, 2000, 4000)  # Hz
+FLOOR = 1e-5  # of magnitudes, before the logarithm
+DB_PER_NEPER = 20 / np.log(10)  # log-mels are natural logarithms of magnitudes
+MOST_NAMES = 60  # tokens on an axis; more cannot be read
+LINE_HEIGHT = 0.16  # inches of a token in an alignment
 PICTURE_BYTES = 36_000  # 48 kB as base64: notebooks/build.py drops payloads over 50 kB
+QUALITIES = (90, 80, 65, 50, 30)  # of JPEG, tried in turn
 
 
 def figure(rows=1, cols=1, width=8.0, height=2.6, **grid):
-    """An empty figure in the house style, `height` inches a row: (Figure, axes), axes as Figure.subplots gives them."""
+    """An empty figure in the house style, `height` inches a row: (Figure, its axes as Figure.subplots)."""
     fig = Figure(figsize=(width, height * rows), dpi=80, layout="constrained")
     axes = fig.subplots(rows, cols, **grid)
     for axis in np.ravel(axes):
@@ -24,34 +33,49 @@ def figure(rows=1, cols=1, width=8.0, height=2.6, **grid):
 
 
 def label(axis, x, y, title=""):
-    """Name both axes (with units) and the picture; where the figure has no alternative text, the title becomes it."""
+    """Name both axes (with units) and the picture.
+
+    Where the figure has no alternative text, the title becomes it."""
     axis.set_xlabel(x, fontsize=10)
     axis.set_ylabel(y, fontsize=10)
     axis.set_title(title, fontsize=11, loc="left")
     axis.figure.set_label(axis.figure.get_label() or title)
 
 
-def _sound(wav, rate):
+def look(i):
+    """Colour, line and marker number i, so that neighbours differ without colour as well."""
+    return {"color": COLOURS[i % 7], "linestyle": LINES[i % len(LINES)], "marker": MARKERS[i % len(MARKERS)]}
+
+
+def drawable(wav, rate):
+    """wav as float32 [T].  Raises ValueError for another shape, or less than a window."""
     wav = np.asarray(wav, dtype="float32")
     if wav.ndim != 1 or len(wav) < rate * audio.N_FFT / audio.RATE:
-        raise ValueError(f"A sound of shape {wav.shape} at {rate} Hz cannot be drawn: give [T], at least 64 ms.")
+        raise ValueError(f"A sound of shape {wav.shape} at {rate} Hz cannot be drawn: give [T], 64 ms.")
     return wav
 
 
 def draw_spectrogram(axis, wav, rate=audio.RATE, kind="mel"):
-    """Draw the loudest 80 dB of wav [T] on an axis; kind "mel" (80 bins, labelled in Hz) or "spec" (513 bins)."""
-    wav = torch.tensor(audio.resample(_sound(wav, rate), rate, audio.RATE))[None, None]
+    """Draw the loudest 80 dB of wav [T] on an axis.
+
+    kind: "mel" (80 bins, labelled in Hz) or "spec" (513 bins).
+    Raises ValueError for another kind, or a sound that cannot be drawn."""
     if kind not in ("mel", "spec"):
         raise ValueError(f"kind is {kind!r}: 'mel' or 'spec'.")
-    image = audio.mel(wav)[0] if kind == "mel" else torch.log(audio.spectrogram(wav)[0].clamp_min(1e-5))
-    db = image.numpy() * 20 / np.log(10)
-    seconds, top = db.shape[1] * audio.HOP / audio.RATE, len(db) if kind == "mel" else audio.RATE / 2
-    drawn = axis.imshow(db, origin="lower", aspect="auto", cmap="magma", vmin=db.max() - 80, vmax=db.max(),
-                        extent=(0, seconds, 0, top), interpolation="antialiased")
+    sound = torch.tensor(audio.resample(drawable(wav, rate), rate, audio.RATE))[None, None]
+    if kind == "mel":
+        level = audio.mel(sound)[0].numpy()
+        top = len(level)  # the axis counts bins, its ticks say Hz
+    else:
+        level = torch.log(audio.spectrogram(sound)[0].clamp_min(FLOOR)).numpy()
+        top = audio.RATE / 2
+    db = level * DB_PER_NEPER
+    seconds = db.shape[1] * audio.HOP / audio.RATE
+    drawn = axis.imshow(db, origin="lower", aspect="auto", cmap="magma", interpolation="antialiased",
+                        vmin=db.max() - RANGE_DB, vmax=db.max(), extent=(0, seconds, 0, top))
     if kind == "mel":
         centres = audio.mel_filters().argmax(1).numpy() * audio.RATE / audio.N_FFT
-        ticks = [250, 500, 1000, 2000, 4000]
-        axis.set_yticks(np.interp(ticks, centres, np.arange(len(db)) + 0.5), ticks)
+        axis.set_yticks(np.interp(MEL_TICKS, centres, np.arange(len(db)) + 0.5), MEL_TICKS)
     label(axis, "time (s)", "frequency (Hz)")
     axis.figure.colorbar(drawn, ax=axis, pad=0.01).set_label("level (dB)", fontsize=9)
 
@@ -65,15 +89,40 @@ def spectrogram(wav, rate=audio.RATE, kind="mel", title=""):
     return fig
 
 
+def rgb(colour):
+    """Red, green and blue, each 0 to 1, of "#rrggbb"."""
+    return [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+
+
+def draw_mixture(axis, level, masks, seconds, top_hz=5000, title=""):
+    """Draw who sounds where in a mixture of S people, up to `top_hz`; speech has little above 5 kHz.
+
+    Each point is as bright as level [F, N] says (the loudest 60 dB; N bins up to half the sampling rate), in
+    the colours of PEOPLE, mixed as masks [S, F, N] say."""
+    masks = np.asarray(masks)
+    colours = np.array([rgb(colour) for colour in PEOPLE[: len(masks)]])  # [S, 3]
+    loudest = max(level.max(), 1e-9)
+    light = np.clip(1 + 20 * np.log10(level / loudest + 1e-9) / MIXTURE_DB, 0, 1)
+    image = light[..., None] * np.einsum("sfn,sc->fnc", masks, colours)  # [F, N, 3]
+    shown = int(level.shape[1] * top_hz / (audio.RATE / 2))
+    axis.imshow(image[:, :shown].transpose(1, 0, 2), origin="lower", aspect="auto",
+                extent=(0, seconds, 0, top_hz / 1000))
+    label(axis, "time (s)", "frequency (kHz)", title)
+
+
 def alignment(path, tokens=None, title=""):
-    """Figure of an alignment path [N, F] (0 or 1): which token sounds in which frame; tokens names the N rows."""
+    """Figure of a path [N, F] (0 or 1): which token sounds in which frame.
+
+    tokens: names of the N rows, or None.  Raises ValueError where the shapes do not fit."""
     path = np.asarray(path, dtype="float32")
     if path.ndim != 2 or (tokens is not None and len(tokens) != len(path)):
-        raise ValueError(f"path has shape {path.shape}, tokens {np.shape(tokens)}: give [N, F] and N tokens or none.")
+        raise ValueError(f"path has shape {path.shape}, tokens {np.shape(tokens)}: give [N, F] and N tokens "
+                         "or none.")
     N, F = path.shape
-    fig, axis = figure(height=max(2.4, min(6.0, 0.16 * N + 0.8)))
-    axis.imshow(path, origin="lower", aspect="auto", cmap="Greys", vmin=0, vmax=1, extent=(0, F, -0.5, N - 0.5), interpolation="nearest")
-    if tokens is not None and N <= 60:
+    fig, axis = figure(height=max(2.4, min(6.0, LINE_HEIGHT * N + 0.8)))
+    axis.imshow(path, origin="lower", aspect="auto", cmap="Greys", interpolation="nearest",
+                vmin=0, vmax=1, extent=(0, F, -0.5, N - 0.5))
+    if tokens is not None and N <= MOST_NAMES:
         axis.set_yticks(range(N), tokens, fontsize=8)
     label(axis, f"frame F (one is {1000 * audio.HOP / audio.RATE:.0f} ms)", "token N", title)
     fig.set_label(f"{title or 'Alignment'}: a path through {N} tokens and {F} frames.")
@@ -81,15 +130,18 @@ def alignment(path, tokens=None, title=""):
 
 
 def losses(log, names=None, title=""):
-    """Figure of training curves: log is the list of dicts of training.fit; names chooses losses (default: all)."""
+    """Figure of training curves: log is the list of dicts of training.fit, names are losses (default: all).
+
+    Raises ValueError for an empty log."""
     if not log:
         raise ValueError("The log is empty: nothing was trained, or fewer steps than log_every.")
     names = names or [name for name in log[-1] if name not in ("step", "s_per_step")]
     fig, axis = figure()
     for i, name in enumerate(names):
-        points = [(line["step"], line[name]) for line in log if name in line]
-        axis.plot(*zip(*points), color=COLOURS[i % 7], linestyle=LINES[i % 4], marker=MARKERS[i % 8], markersize=5,
-                  markevery=max(1, len(points) // 8), label=name)
+        lines = [line for line in log if name in line]
+        steps = [line["step"] for line in lines]
+        values = [line[name] for line in lines]
+        axis.plot(steps, values, **look(i), markersize=5, markevery=max(1, len(lines) // 8), label=name)
     axis.legend(fontsize=8, frameon=False, ncols=max(1, len(names) // 4))
     label(axis, "step", "loss", title)
     fig.set_label(f"{title or 'Training'}: {', '.join(names)} over {log[-1]['step']} steps.")
@@ -97,14 +149,18 @@ def losses(log, names=None, title=""):
 
 
 def voices(points, who, title="", legend=24):
-    """Figure of points [n, 2] (see `lib.maps`), a look for each of who [n]; over `legend` voices get no legend."""
+    """Figure of points [n, 2] (see `lib.voices.maps`), a look for each of who [n].
+
+    More voices than `legend` get none.  Raises ValueError where points and names do not fit."""
     points, who = np.asarray(points), np.asarray(who)
     if points.shape != (len(who), 2):
         raise ValueError(f"points {points.shape} and {len(who)} names: give [n, 2] and n names.")
     names = list(dict.fromkeys(who.tolist()))
     fig, axis = figure(width=6.5, height=4.5)
     for i, name in enumerate(names):
-        axis.scatter(*points[who == name].T, color=COLOURS[i % 7], marker=MARKERS[i % 8], s=28, alpha=0.8, linewidths=0, label=name)
+        mine = points[who == name]
+        axis.scatter(mine[:, 0], mine[:, 1], color=look(i)["color"], marker=look(i)["marker"],
+                     s=28, alpha=0.8, linewidths=0, label=name)
     if len(names) <= legend:
         fig.legend(fontsize=8, frameon=False, loc="outside right center")
     axis.set_xticks([])
@@ -115,13 +171,13 @@ def voices(points, who, title="", legend=24):
 
 
 def scores(values, labels, threshold=None, title=""):
-    """Figure of cosine scores [n]: same-speaker pairs (labels 1) against others, and the threshold of equal error."""
+    """Figure of cosine scores [n]: pairs of one speaker (labels 1) against others, and the threshold."""
     values, labels = np.asarray(values), np.asarray(labels).astype(bool)
     fig, axis = figure()
     bins = np.linspace(values.min(), values.max(), 41)
-    kinds = (~labels, COLOURS[1], "//", "two people"), (labels, COLOURS[0], "", "one person")
-    for chosen, colour, hatch, name in kinds:
-        axis.hist(values[chosen], bins, density=True, color=colour, alpha=0.6, hatch=hatch, edgecolor="white", label=name)
+    drawn = dict(density=True, alpha=0.6, edgecolor="white")
+    axis.hist(values[~labels], bins, color=COLOURS[1], hatch="//", label="two people", **drawn)
+    axis.hist(values[labels], bins, color=COLOURS[0], label="one person", **drawn)
     if threshold is not None:
         axis.axvline(threshold, color="black", linestyle="--", label=f"threshold {threshold:.2f}")
     axis.legend(fontsize=8, frameon=False)
@@ -130,18 +186,27 @@ def scores(values, labels, threshold=None, title=""):
     return fig
 
 
+def saved(image, kind, **options):
+    """Bytes of a PIL image as a file of one kind."""
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
 def picture(fig):
-    """(mime type, bytes <= PICTURE_BYTES) of a figure: PNG where that is enough, else JPEG, for noisy spectrograms."""
+    """(mime type, bytes) of a figure, at most PICTURE_BYTES: PNG where that is enough, else JPEG.
+
+    JPEG is for noisy spectrograms."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
     canvas = FigureCanvasAgg(fig)
     canvas.draw()
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    tries = [("image/png", image.quantize(256, dither=Image.Dither.NONE), {"optimize": True})]
-    tries += [("image/jpeg", image, {"quality": quality, "subsampling": 0}) for quality in (90, 80, 65, 50, 30)]
-    for mime, one, options in tries:
-        file = io.BytesIO()
-        one.save(file, mime[6:], **options)
-        if len(file.getvalue()) <= PICTURE_BYTES:
+    data = saved(image.quantize(256, dither=Image.Dither.NONE), "png", optimize=True)
+    if len(data) <= PICTURE_BYTES:
+        return "image/png", data
+    for quality in QUALITIES:
+        data = saved(image, "jpeg", quality=quality, subsampling=0)
+        if len(data) <= PICTURE_BYTES:
             break
-    return mime, file.getvalue()
+    return "image/jpeg", data
