@@ -11,6 +11,7 @@ import pytest
 from lib import audio
 from lib.evaluation import listening, statistics
 from lib.tabs import listen
+from lib.voices import samples
 
 
 @pytest.fixture
@@ -144,13 +145,13 @@ def test_two_people_at_once_do_not_mix(sounds, tmp_path):
 
 def test_our_own_set_is_made_once(tiny_voices, tmp_path):
     """Catches a set that is half made, or made again for every visitor."""
-    folder = listening.own_set(tiny_voices, tmp_path / "set", clips=2)
+    folder = samples.own_set(tiny_voices, tmp_path / "set", clips=2)
     found = listening.systems(folder)
     assert {"recorded", "coded", "tts", "tts, Baseline", "tts, +LF", "reference"} <= set(found)
     assert all(len(clips) == 2 for clips in found.values())
     clip = min(found["tts"])
     stamp = found["tts"][clip].stat().st_mtime_ns
-    listening.own_set(tiny_voices, folder, clips=2)
+    samples.own_set(tiny_voices, folder, clips=2)
     assert found["tts"][clip].stat().st_mtime_ns == stamp
     assert [trial["kind"]
             for trial in listening.trials(folder, "similarity", np.random.default_rng(0),

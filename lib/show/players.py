@@ -78,7 +78,7 @@ def table(rows, caption=""):
 
 
 def as_markdown(names, cells, numeric, caption):
-    """A table of names, rows of cells, columns that are numeric (to the right), and a caption, as Markdown."""
+    """A table as Markdown: names, rows of cells, which columns are numeric (to the right), and a caption."""
     rule = ["---:" if right else "---" for right in numeric]
     lines = []
     for line in [names, rule, *cells]:

@@ -1,0 +1,67 @@
+"""Sounds of our own systems, for people to judge (the tab Listen)."""
+import uuid
+from pathlib import Path
+
+import torch
+
+from lib import audio
+from lib.data import corpus
+from lib.paths import LISTENING
+
+SHARED_TEXT = 9  # more voices than this say it: any of them can be the source of a conversion
+
+
+def own_set(voices, folder, clips=6):
+    """Make a folder of sounds for `lib.evaluation.listening`, once, and return it.
+
+    Systems: virtual voices recorded, coded and decoded, spoken by TTS, and converted where that is installed;
+    clips are called as their rows in the corpus.  To them come the clips in LISTENING/SYSTEM/CLIP.ogg, said
+    by models that are not shipped (TTS with and without latent filling, of lesson 04)."""
+    if Path(folder).is_dir():
+        return folder
+    part = Path(f"{folder}.{uuid.uuid4().hex}")  # whole or not at all
+    rows = corpus.rows("embedded")
+    for row in chosen(rows, clips):
+        for system, wav in sounds(voices, rows, row).items():
+            (part / system).mkdir(parents=True, exist_ok=True)
+            audio.save(part / system / f"{row['id']}.wav", audio.RATE, wav)
+    part.rename(folder)
+    return folder
+
+
+def chosen(rows, clips):
+    """Up to `clips` held-out rows, evenly spread, of a sentence that many voices say."""
+    held_out = [row for row in rows if row["split"] == "valid"]
+    held_out = [row for row in held_out if len(of_text(rows, row["text"])) > SHARED_TEXT]
+    return held_out[:: max(1, len(held_out) // clips)][:clips]
+
+
+def of_text(rows, text):
+    """The rows that say a text."""
+    return [row for row in rows if row["text"] == text]
+
+
+def sounds(voices, rows, row):
+    """{system: wav [T]} of one row: the same sentence in the same voice by every system, and a reference."""
+    mine = [other for other in rows if other["speaker"] == row["speaker"] and other["id"] != row["id"]]
+    wav, reference = corpus.wav(row), mine[-1]
+    spk_emb = voices.embed(reference["audio"])
+    made = {
+        "recorded": wav,
+        "coded": coded(voices, wav, spk_emb),
+        "tts": voices.speak(row["text"], spk_emb).wav,
+        "reference": corpus.wav(reference),
+    }
+    if "flow_vae" in voices.cards:
+        source = next(other for other in of_text(rows, row["text"]) if other["speaker"] != row["speaker"])
+        made["conversion"] = voices.convert(source["audio"], spk_emb).wav
+    for path in LISTENING.glob(f"*/{row['id']}.ogg"):
+        made[path.parent.name] = audio.load(path)[1]
+    return made
+
+
+@torch.inference_mode()
+def coded(voices, wav, spk_emb):
+    """wav [T] after the codec: posterior mean, then decoder."""
+    m_q, _, g = voices.tts.encode(torch.tensor(wav)[None, None], torch.tensor(spk_emb)[None])
+    return voices.tts.decoder(m_q, g)[0, 0].numpy()
