@@ -1,4 +1,5 @@
-"""The attractor network: exact reconstruction, attractors and masks against slow twins, and a real, tiny training."""
+"""The attractor network: exact reconstruction, attractors and masks against slow twins, and a real, tiny
+training."""
 import functools
 
 import numpy as np
@@ -7,8 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from lib import audio, losses, training
-from lib.models.attractor import AttractorConfig, Length, SpeakerAttractor, modulus, spoken
+from lib.models.attractor import AttractorConfig, Length, SpeakerAttractor, modulus
 from lib.voices import people
+from lib.voices.extract import spoken
 
 TINY = AttractorConfig(window=64, hop=32, D=6, channels=12, hidden=16, width=8, repeats=1, blocks=3)
 PEOPLE = functools.partial(people.people, counting=AttractorConfig().counting)
@@ -35,7 +37,8 @@ def explicit(net, mix):
 @pytest.mark.parametrize("hop", [32, 16])
 def test_every_length_comes_back(T, hop):
     """Catches edges that are windowed but never added up, and lengths that are no multiple of the hop."""
-    net = SpeakerAttractor(AttractorConfig(window=64, hop=hop, D=4, channels=8, hidden=8, width=4, repeats=1, blocks=1))
+    net = SpeakerAttractor(AttractorConfig(window=64, hop=hop, D=4, channels=8, hidden=8, width=4, repeats=1,
+                                           blocks=1))
     wav = torch.randn(2, 3, T)
     assert torch.allclose(net.decode(net.encode(wav), T), wav, atol=1e-4)
 
@@ -46,7 +49,8 @@ def test_frames_that_do_not_add_up_are_refused():
 
 
 def test_attractors_are_equation_2(net):
-    """Catches a weight forgotten or a direction taken before its length is one: the library never makes V for this."""
+    """Catches a weight forgotten or a direction taken before its length is one: the library never makes V for
+    this."""
     mix, sources = batch()
     out = net(mix, sources)
     V, level = explicit(net, mix)
@@ -55,7 +59,8 @@ def test_attractors_are_equation_2(net):
     w = level / level.sum((1, 2), keepdim=True)
     slow = F.normalize(torch.einsum("bfnd,bsfn->bsd", V, w[:, None] * ideal), dim=2)
     assert torch.allclose(out["attractors"], slow, atol=1e-5)
-    assert torch.allclose(out["weight"], w[:, None] * ideal, atol=1e-7) and torch.allclose(out["weight"].sum((1, 2, 3)), torch.ones(2))
+    assert torch.allclose(out["weight"], w[:, None] * ideal, atol=1e-7)
+    assert torch.allclose(out["weight"].sum((1, 2, 3)), torch.ones(2))
     cosine = torch.einsum("bfnd,bsd->bsfn", V, slow)
     assert torch.allclose(out["cosine"], cosine, atol=1e-4)
     assert torch.allclose(out["masks"], (net.sharpness.exp() * cosine).softmax(1), atol=1e-4)
@@ -87,14 +92,18 @@ def test_length_has_the_gradient_of_torch():
 
 
 def test_gradients_flow_where_they_should(net):
-    """Catches a pretraining that leaves the basis alone, and a second stage that moves it or misses a layer."""
+    """Catches a pretraining that leaves the basis alone, and a second stage that moves it or misses a
+    layer."""
     mix, sources = batch()
     losses.negative_si_sdr(net(mix, sources, oracle=True)["est_sources"], sources).mean().backward()
-    assert net.encoder.weight.grad.abs().sum() > 0 and net.decoder.weight.grad.abs().sum() > 0 and net.out.weight.grad is None
+    assert net.encoder.weight.grad.abs().sum() > 0
+    assert net.decoder.weight.grad.abs().sum() > 0
+    assert net.out.weight.grad is None
     net.zero_grad(set_to_none=True)
     net.encoder.requires_grad_(False), net.decoder.requires_grad_(False)
     out = net(mix, sources)
-    (losses.negative_si_sdr(out["est_sources"], sources).mean() + losses.compactness(out["cosine"], out["weight"])).backward()
+    (losses.negative_si_sdr(out["est_sources"],
+                            sources).mean() + losses.compactness(out["cosine"], out["weight"])).backward()
     learned = {name for name, p in net.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
     assert learned == {name for name, _ in net.named_parameters()} - {"encoder.weight", "decoder.weight"}
 
@@ -117,7 +126,9 @@ def test_separate_gives_what_was_asked_loudest_first(net, K):
     """Catches an order that the masks do not follow, and sound that does not add up to the mixture."""
     mix, _ = batch(1, 2, 3001)
     found = net.separate(mix, functools.partial(PEOPLE, speakers=K))
-    assert found.wavs.shape == (K, 3001) and found.attractors.shape == (K, 6) and found.masks.shape[1:] == found.level.shape
+    assert found.wavs.shape == (K, 3001)
+    assert found.attractors.shape == (K, 6)
+    assert found.masks.shape[1:] == found.level.shape
     np.testing.assert_allclose(found.wavs.sum(0), mix[0, 0].numpy(), atol=1e-4)
     share = (found.masks * found.level).sum((1, 2))
     assert (np.diff(share) <= 0).all()
@@ -165,15 +176,19 @@ def tones(seed):
     """Four mixtures of two harmonic tones from a low and a high range; people 0 and 1."""
     rng, t = np.random.default_rng(seed), np.arange(4000) / audio.RATE
     hz = rng.uniform((150, 420), (200, 520), (4, 2))
-    sources = sum(np.sin(2 * np.pi * k * hz[..., None] * t + rng.uniform(0, 6, (4, 2, 1))) / k for k in range(1, 6))
-    sources = torch.tensor(0.1 * sources * (0.6 + 0.4 * np.sin(2 * np.pi * rng.uniform(2, 9, (4, 2, 1)) * t)), dtype=torch.float32)
+    sources = sum(np.sin(2 * np.pi * k * hz[..., None] * t + rng.uniform(0, 6, (4, 2, 1))) / k
+                  for k in range(1, 6))
+    sources = torch.tensor(0.1 * sources * (0.6 + 0.4 * np.sin(2 * np.pi * rng.uniform(2, 9, (4, 2, 1)) * t)),
+                           dtype=torch.float32)
     return {"mix": sources.sum(1, keepdim=True), "sources": sources, "who": torch.tensor([[0, 1]] * 4)}
 
 
 def test_a_tiny_training_separates():
-    """Catches losses that fight or gradients that do not arrive: real steps, judged on mixtures not trained on, with K-means."""
+    """Catches losses that fight or gradients that do not arrive: real steps, judged on mixtures not trained
+    on, with K-means."""
     torch.manual_seed(0)
-    net = SpeakerAttractor(AttractorConfig(window=256, hop=128, D=6, channels=16, hidden=24, width=12, repeats=1, blocks=2))
+    net = SpeakerAttractor(AttractorConfig(window=256, hop=128, D=6, channels=16, hidden=24, width=12,
+                                           repeats=1, blocks=2))
 
     def step(nets, one):
         out = nets["net"](one["mix"], one["sources"])
@@ -183,13 +198,17 @@ def test_a_tiny_training_separates():
 
     def judge():
         one = tones(999)
-        est = torch.stack([torch.tensor(net.separate(mix[None], functools.partial(PEOPLE, speakers=2)).wavs) for mix in one["mix"]])
+        est = torch.stack([torch.tensor(net.separate(mix[None], functools.partial(PEOPLE, speakers=2)).wavs)
+                           for mix in one["mix"]])
         return -float(losses.pit(losses.pairwise(est, one["sources"]))[0].mean())
 
     before = judge()
     optim = torch.optim.AdamW([p for name, p in net.named_parameters() if "coder" not in name], 1e-2)
-    result = training.fit(step, {"net": net}, {"net": optim}, lambda rng: tones(int(rng.integers(500))), 120, weights={
+    result = training.fit(step, {"net": net}, {"net": optim}, lambda rng: tones(int(rng.integers(500))), 120,
+                          weights={
         "recon": 1.0, "circle": 5.0, "compact": 2.0}, log_every=10, mixed="no")
     first, last = result["log"][0], result["log"][-1]
-    assert last["recon"] < first["recon"] - 2 and last["circle"] < first["circle"] and last["compact"] < first["compact"]
+    assert last["recon"] < first["recon"] - 2
+    assert last["circle"] < first["circle"]
+    assert last["compact"] < first["compact"]
     assert judge() > before + 3

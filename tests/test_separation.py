@@ -9,7 +9,8 @@ from lib import losses
 from lib.evaluation import metrics
 from lib.voices import people
 
-COUNTING = [[float(j == k) for j in range(4)] + [-0.1 * k] for k in range(4)]  # one more must bring points nearer by 0.1
+# one more must bring points nearer by 0.1
+COUNTING = [[float(j == k) for j in range(4)] + [-0.1 * k] for k in range(4)]
 
 
 @pytest.fixture
@@ -27,10 +28,12 @@ def clusters(K, P=400, D=12, spread=0.3, seed=0, weights=None):
 
 @pytest.mark.parametrize("T", [257, 1000])
 def test_si_sdr_is_that_of_the_metrics(noise, T):
-    """Catches a missing mean, a square too many, a wrong sign: the loss must be minus what is reported, far below its ceiling."""
+    """Catches a missing mean, a square too many, a wrong sign: the loss must be minus what is reported, far
+    below its ceiling."""
     ref, est = torch.randn(3, T, generator=noise), torch.randn(3, T, generator=noise)
     ours = -losses.negative_si_sdr(ref + 2 * est + 0.3, ref, most=90.0)
-    np.testing.assert_allclose(ours.numpy(), metrics.si_sdr((ref + 2 * est + 0.3).numpy(), ref.numpy()), atol=0.01)
+    np.testing.assert_allclose(ours.numpy(), metrics.si_sdr((ref + 2 * est + 0.3).numpy(), ref.numpy()),
+                               atol=0.01)
 
 
 def test_scale_does_not_matter_and_perfection_stops_at_the_ceiling(noise):
@@ -38,7 +41,8 @@ def test_scale_does_not_matter_and_perfection_stops_at_the_ceiling(noise):
     ref = torch.randn(2, 500, generator=noise)
     assert torch.allclose(losses.negative_si_sdr(7 * ref, ref), torch.tensor(-30.0), atol=0.01)
     est = ref + 0.5 * torch.randn(2, 500, generator=noise)
-    assert torch.allclose(losses.negative_si_sdr(est, ref), losses.negative_si_sdr(0.01 * est, ref), atol=1e-3)
+    assert torch.allclose(losses.negative_si_sdr(est, ref), losses.negative_si_sdr(0.01 * est, ref),
+                          atol=1e-3)
 
 
 def test_silence_costs_nothing_and_breaks_nothing():
@@ -48,7 +52,9 @@ def test_silence_costs_nothing_and_breaks_nothing():
     loss = losses.negative_si_sdr(est, sources)
     assert torch.equal(loss[:, 0], torch.zeros(2))
     loss.sum().backward()
-    assert torch.isfinite(est.grad).all() and est.grad[:, 0].abs().max() == 0 and est.grad[:, 1].abs().max() > 0
+    assert torch.isfinite(est.grad).all()
+    assert est.grad[:, 0].abs().max() == 0
+    assert est.grad[:, 1].abs().max() > 0
     assert torch.isfinite(losses.negative_si_sdr(torch.zeros(1, 100), torch.randn(1, 100))).all()
 
 
@@ -67,7 +73,8 @@ def test_pit_against_brute_force(noise, S):
     table = torch.randn(20, S, S, generator=noise)
     least, order = losses.pit(table)
     for b in range(20):
-        tried = {p: np.mean([float(table[b, e, s]) for s, e in enumerate(p)]) for p in itertools.permutations(range(S))}
+        tried = {p: np.mean([float(table[b, e, s]) for s, e in enumerate(p)])
+                 for p in itertools.permutations(range(S))}
         best = min(tried, key=tried.get)
         assert tuple(order[b].tolist()) == best and float(least[b]) == pytest.approx(tried[best], abs=1e-5)
 

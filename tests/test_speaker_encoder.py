@@ -24,14 +24,16 @@ def wav():
 
 @pytest.mark.parametrize("T", [1024, 1500, 16000, 20001])
 def test_embeddings_are_unit_vectors_at_any_length(net, T):
-    """Catches strides that leave no frame of a short clip, and an embedding that is not on the sphere (cosines would lie)."""
+    """Catches strides that leave no frame of a short clip, and an embedding that is not on the sphere
+    (cosines would lie)."""
     spk_emb = net(0.1 * torch.randn(2, 1, T))
     assert spk_emb.shape == (2, 12) and spk_emb.dtype == torch.float32
     assert torch.allclose(spk_emb.norm(dim=1), torch.ones(2), atol=1e-5)
 
 
 def test_gradient_reaches_every_part_of_the_waveform(net, wav):
-    """Catches YourTTS's fault: a speaker-consistency loss whose gradient never arrived ([YOURTTS] erratum)."""
+    """Catches YourTTS's fault: a speaker-consistency loss whose gradient never arrived ([YOURTTS]
+    erratum)."""
     wav.requires_grad_()
     (net(wav) @ torch.randn(12)).sum().backward()
     assert torch.isfinite(wav.grad).all() and (wav.grad.abs() > 0).float().mean() > 0.95

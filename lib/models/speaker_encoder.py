@@ -1,4 +1,4 @@
-"""Who speaks: a clip becomes one unit vector.  A small ResNet on log-mels, differentiable down to the waveform."""
+"""Who speaks: a clip becomes one unit vector, by a small ResNet on log-mels; gradients reach the sound."""
 from dataclasses import dataclass
 
 import torch
@@ -6,6 +6,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from lib import audio
+
+SHRINKS = 16  # bands of a mel become one: strides of 2 in the stem and in three stages
+ATTENTION = 128  # channels of the little network that weighs frames
+MEL_SHIFT, MEL_SCALE = 5.0, 0.5  # bring log-mels to about zero mean and one deviation
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,7 @@ class SpeakerEncoderConfig:
 
 
 class ResBlock(nn.Module):
-    """Two 3x3 convolutions with batch norm and a shortcut; [B, c, M, F] -> [B, c', M / stride, F / stride]."""
+    """Two 3x3 convolutions, batch norm, a shortcut; [B, c, M, F] -> [B, c', M / stride, F / stride]."""
 
     def __init__(self, c_in, c_out, stride):
         super().__init__()
@@ -34,34 +38,46 @@ class ResBlock(nn.Module):
         return F.relu(self.bn2(self.conv2(h)) + self.short(x))
 
 
+def stretch(count, size, most, device):
+    """Masks [count, size]: one random stretch each, shorter than `most`, is True."""
+    start, width = torch.rand(2, count, 1, device=device) * torch.tensor([[[size]], [[most]]], device=device)
+    at = torch.arange(size, device=device)
+    return (at >= start.floor()) & (at < start.floor() + width.floor())
+
+
 def mask(mel, bands=14, frames=20):
-    """Hide a random band and a random stretch of each mel [B, M, F] behind its mean.  Source: [SPECAUGMENT] sec. 2."""
-    def inside(size, most):
-        start, width = torch.rand(2, len(mel), 1, device=mel.device) * torch.tensor([[[size]], [[most]]], device=mel.device)
-        at = torch.arange(size, device=mel.device)
-        return (at >= start.floor()) & (at < start.floor() + width.floor())
-    return torch.where(inside(mel.shape[1], bands)[:, :, None] | inside(mel.shape[2], frames)[:, None], mel.mean((1, 2), keepdim=True), mel)
+    """Hide a random band and a random stretch of each mel [B, M, F] behind its mean.
+
+    Source: [SPECAUGMENT] sec. 2."""
+    B, M, length = mel.shape
+    band = stretch(B, M, bands, mel.device)[:, :, None]
+    time = stretch(B, length, frames, mel.device)[:, None]
+    return torch.where(band | time, mel.mean((1, 2), keepdim=True), mel)
 
 
 class SpeakerEncoder(nn.Module):
     """wav [B, 1, T] -> spk_emb [B, D] on the unit sphere.
 
-    Source: ResNet backbone as in [ANGPROTO] and the SV2TTS baseline of [SATTS] sec. 3; statistics weighted by attention [ECAPA].
-    Differs: strides 2 in the stem too, so that an hour of CPU trains it.
+    Source: ResNet backbone as in [ANGPROTO] and the SV2TTS baseline of [SATTS] sec. 3; statistics weighted by
+    attention [ECAPA].  Differs: strides 2 in the stem too, so that an hour of CPU trains it.
     """
 
     def __init__(self, config=SpeakerEncoderConfig()):
         super().__init__()
-        self.config, (c, blocks) = config, (config.channels, config.blocks)
-        self.stem = nn.Sequential(nn.Conv2d(1, c[0], 3, (2, 1), 1, bias=False), nn.BatchNorm2d(c[0]), nn.ReLU())
-        inputs, stages = c[0], []
-        for i, (width, depth) in enumerate(zip(c, blocks, strict=True)):
-            for j in range(depth):
-                stages.append(ResBlock(inputs, width, 2 if i and not j else 1))
-                inputs = width
+        self.config = config
+        channels = config.channels[0]
+        stem = nn.Conv2d(1, channels, 3, (2, 1), 1, bias=False)
+        self.stem = nn.Sequential(stem, nn.BatchNorm2d(channels), nn.ReLU())
+        stages = []
+        for stage, (width, depth) in enumerate(zip(config.channels, config.blocks, strict=True)):
+            for block in range(depth):
+                halves = stage > 0 and block == 0
+                stages.append(ResBlock(channels, width, 2 if halves else 1))
+                channels = width
         self.stages = nn.Sequential(*stages)
-        width = c[-1] * (audio.N_MELS // 16)
-        self.attention = nn.Sequential(nn.Conv1d(width, 128, 1), nn.Tanh(), nn.Conv1d(128, width, 1))
+        width = config.channels[-1] * (audio.N_MELS // SHRINKS)
+        narrow, wide = nn.Conv1d(width, ATTENTION, 1), nn.Conv1d(ATTENTION, width, 1)
+        self.attention = nn.Sequential(narrow, nn.Tanh(), wide)
         self.out = nn.Sequential(nn.BatchNorm1d(2 * width), nn.Linear(2 * width, config.D))
 
     def forward(self, wav):
@@ -71,22 +87,22 @@ class SpeakerEncoder(nn.Module):
 
     def embed_mel(self, mel):
         """Unit embeddings spk_emb [B, D] of log-mels mel [B, M, F]."""
-        x = (mel + 5.0) * 0.5  # about zero mean; the average spectrum stays in: it is part of a timbre
+        x = (mel + MEL_SHIFT) * MEL_SCALE  # the average spectrum stays in: it is part of a timbre
         x = self.stages(self.stem(x.unsqueeze(1))).flatten(1, 2)
-        w = self.attention(x).float().softmax(2)
-        mean = (w * x).sum(2)
-        std = ((w * x**2).sum(2) - mean**2).clamp_min(1e-4).sqrt()
+        weight = self.attention(x).float().softmax(2)
+        mean = (weight * x).sum(2)
+        std = ((weight * x**2).sum(2) - mean**2).clamp_min(1e-4).sqrt()
         return F.normalize(self.out(torch.cat([mean, std], 1)).float(), dim=1)
 
     @torch.no_grad()
     def windows(self, wav, seconds=3.0):
-        """Embeddings [W, D] of windows of `seconds` s, half overlapping, of one wav [1, 1, T]; a shorter clip is one window.
+        """Embeddings [W, D] of windows of `seconds` s, half overlapping, of one wav [1, 1, T].
 
-        Source: [GE2E] sec. 3.2 and SV2TTS embed a clip so; the mean of the rows, made unit again, is the voice.
-        """
+        A shorter clip is one window.  Source: [GE2E] sec. 3.2 and SV2TTS embed a clip so; the mean of the
+        rows, made unit again, is the voice."""
         size = min(int(seconds * audio.RATE), wav.shape[2])
-        starts = torch.arange(0, wav.shape[2] - size + 1, max(1, size // 2))
-        return self(torch.cat([wav[:, :, s:s + size] for s in starts.tolist()]))
+        pieces = wav[0, 0].unfold(0, size, max(1, size // 2))  # [W, size]
+        return self(pieces[:, None])
 
     def embed(self, wav):
         """The voice of one clip: spk_emb [D] of wav [1, 1, T]."""
