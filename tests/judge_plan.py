@@ -20,9 +20,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from lib import audio
 from lib.data import corpus
+from lib.data.mixtures import mixed
 from lib.evaluation import metrics, statistics
-from lib.tabs.extract import mixed
-from lib.voices.synthesis import CHECKPOINTS, Voices
+from lib.paths import CHECKPOINTS
+from lib.voices import Voices
 
 
 def others(plan):
@@ -161,7 +162,7 @@ def main(task, shared="../shared", out=None):
         (out / "judged.json").write_text(json.dumps(found, indent=1))
         return print(json.dumps(found, indent=1))
     out.mkdir(parents=True, exist_ok=True)
-    home, voices = shared / "eval", Voices.load(os.environ.get("VOICE_ATLAS_CHECKPOINTS", CHECKPOINTS))
+    home, voices = shared / "eval", Voices.load()
     plan = [json.loads(line) for line in (home / "plan.jsonl").read_text().splitlines()][:: int(os.environ.get("EVERY", 1))]
     made = {"speak": spoken, "extract": extracted, "convert": lambda *given: converted(*given, out)}[task](voices, plan, home)
     lines, factors = [], []

@@ -1,4 +1,5 @@
 """One kind of row from every source, speakers on one side only, and batches that any step can make again."""
+
 import csv
 import io
 
@@ -33,8 +34,16 @@ def sound(seconds=1.0, hz=200.0, rate=16000, seed=0):
 
 def made(people=4, each=3, seconds=1.0):
     """Rows as a stranger might have them: no split, no seconds."""
-    return [{"audio": sound(seconds, 150 + 40 * p, seed=10 * p + i), "text": f"Sentence {i}.", "speaker": f"p{p}", "id": f"p{p}-{i}"}
-            for p in range(people) for i in range(each)]
+    return [
+        {
+            "audio": sound(seconds, 150 + 40 * p, seed=10 * p + i),
+            "text": f"Sentence {i}.",
+            "speaker": f"p{p}",
+            "id": f"p{p}-{i}",
+        }
+        for p in range(people)
+        for i in range(each)
+    ]
 
 
 def parquet(path, rows):
@@ -55,11 +64,17 @@ def folder(path, rows):
 
 # ---------------------------------------------------------------- sources
 
+
 def test_embedded_rows_are_whole_and_playable(embedded):
     """Catches a clone without its corpus, and rows whose sound, text or split is missing."""
     assert len(embedded) == 230 and len({row["speaker"] for row in embedded}) == 23
     for row in embedded:
-        assert isinstance(row["audio"], bytes) and row["text"] and row["split"] in ("train", "valid") and row["seconds"] > 0
+        assert (
+            isinstance(row["audio"], bytes)
+            and row["text"]
+            and row["split"] in ("train", "valid")
+            and row["seconds"] > 0
+        )
     wav = corpus.wav(embedded[7])
     assert wav.dtype == np.float32 and len(wav) / audio.RATE <= embedded[7]["seconds"] + 0.1
     assert corpus.seconds(embedded[7]) == pytest.approx(embedded[7]["seconds"], abs=0.05)
@@ -77,22 +92,36 @@ def test_a_speaker_on_both_sides_is_an_error(tmp_path):
     rows = made(2, 2)
     for i, row in enumerate(rows):
         row["split"] = ("train", "valid")[i % 2]
-    with pytest.raises(AssertionError, match="both sides.*p0"):
+    with pytest.raises(ValueError, match="both sides.*p0.*leave the column split out"):
         corpus.rows(parquet(tmp_path / "a.parquet", rows))
 
 
 def test_parquet_folder_and_stream_give_the_same_rows(tmp_path, monkeypatch):
-    """Catches a source with its own idea of a row.  The stream goes through `datasets` as a hub set does, from local parquet."""
+    """Catches a source with its own idea of a row.  The stream goes through `datasets` as a hub set does,
+    from local parquet.
+    """
     rows = made()
-    nested = [{"audio": {"bytes": r["audio"], "path": "x.wav"}, "said": r["text"], "speaker_id": r["speaker"], "id": r["id"]} for r in rows]
+    nested = [
+        {
+            "audio": {"bytes": r["audio"], "path": "x.wav"},
+            "said": r["text"],
+            "speaker_id": r["speaker"],
+            "id": r["id"],
+        }
+        for r in rows
+    ]
     (tmp_path / "hub").mkdir()
     parquet(tmp_path / "hub" / "training.parquet", nested)
-    monkeypatch.setitem(corpus.HUB, str(tmp_path / "hub"), (None, "train", {"text": "said", "speaker": "speaker_id"}))
+    monkeypatch.setitem(
+        corpus.HUB, str(tmp_path / "hub"), (None, "train", {"text": "said", "speaker": "speaker_id"})
+    )
     flat = corpus.rows(parquet(tmp_path / "a.parquet", rows))
     sources = [flat, corpus.rows(folder(tmp_path / "b", rows)), corpus._hub(str(tmp_path / "hub"), 1.0)]
     for found in sources:
         assert [{k: row[k] for k in ("audio", "text", "speaker", "id")} for row in found] == rows
-    assert {row["speaker"]: row["split"] for row in flat} == {row["speaker"]: corpus._split(row["speaker"], 0.1) for row in rows}
+    assert {row["speaker"]: row["split"] for row in flat} == {
+        row["speaker"]: corpus._split(row["speaker"], 0.1) for row in rows
+    }
 
 
 def test_the_stream_stops_at_its_hours(tmp_path):
@@ -104,7 +133,10 @@ def test_the_stream_stops_at_its_hours(tmp_path):
 
 def test_a_stream_without_our_columns_says_so(tmp_path):
     """Catches a set without speakers whose rows would all belong to one person named None."""
-    for name, columns, said in (("a", ("text", "speaker"), "needs audio"), ("b", ("audio", "text"), "no speaker")):
+    for name, columns, said in (
+        ("a", ("text", "speaker"), "needs audio"),
+        ("b", ("audio", "text"), "no speaker"),
+    ):
         (tmp_path / name).mkdir()
         parquet(tmp_path / name / "training.parquet", [{k: row[k] for k in columns} for row in made(1, 2)])
         with pytest.raises(ValueError, match=said):
@@ -113,7 +145,10 @@ def test_a_stream_without_our_columns_says_so(tmp_path):
 
 def test_sources_can_be_joined(tmp_path):
     """Catches a list whose second source is forgotten, or whose hours are counted per source."""
-    one, two = parquet(tmp_path / "a.parquet", made(2, 2)), parquet(tmp_path / "b.parquet", [r | {"speaker": "q"} for r in made(1, 2)])
+    one, two = (
+        parquet(tmp_path / "a.parquet", made(2, 2)),
+        parquet(tmp_path / "b.parquet", [r | {"speaker": "q"} for r in made(1, 2)]),
+    )
     assert [r["speaker"] for r in corpus.rows([one, two])] == ["p0", "p0", "p1", "p1", "q", "q"]
     assert len(corpus.rows([one, two], hours=5.2 / 3600)) == 5
 
@@ -135,15 +170,23 @@ def test_held_out_share_is_about_what_was_asked_and_stable():
     """Catches a split by Python's own hash, which differs in every process."""
     sides = [corpus._split(f"speaker {i}", 0.2) for i in range(1000)]
     assert 150 < sides.count("valid") < 250
-    assert [corpus._split(str(i), 0.1) for i in (19, 26, 1034, 8629)] == [corpus._split(str(i), 0.1) for i in (19, 26, 1034, 8629)]
+    assert [corpus._split(str(i), 0.1) for i in (19, 26, 1034, 8629)] == [
+        corpus._split(str(i), 0.1) for i in (19, 26, 1034, 8629)
+    ]
     assert {corpus._split(f"speaker {i}", 0.0) for i in range(100)} == {"train"}
-    assert all(a == "valid" for a, b in zip([corpus._split(f"speaker {i}", 0.3) for i in range(200)], sides) if b == "valid")
+    assert all(
+        a == "valid"
+        for a, b in zip([corpus._split(f"speaker {i}", 0.3) for i in range(200)], sides)
+        if b == "valid"
+    )
 
 
 def test_hours_cap_the_rows(embedded):
     """Catches hours taken for seconds, and a cap that is passed by one clip."""
     some = corpus.rows(hours=0.05)
-    assert 0 < len(some) < len(embedded) and [r["id"] for r in some] == [r["id"] for r in embedded[: len(some)]]
+    assert 0 < len(some) < len(embedded) and [r["id"] for r in some] == [
+        r["id"] for r in embedded[: len(some)]
+    ]
     total = sum(r["seconds"] for r in some)
     assert total <= 180 < total + embedded[len(some)]["seconds"]
 
@@ -155,10 +198,18 @@ def test_numbers_in_a_csv_are_numbers(tmp_path):
     assert len(found) == 2 and found[0]["bandwidth_hz"] == 5500.0
 
 
-@pytest.mark.parametrize(("name", "said"), [("nothing", "No corpus at"), ("empty", "neither a .parquet"), ("wrong columns", "needs audio"),
-                                            ("no rows", r"columns \[\]"), ("wrong csv", "needs the columns"),
-                                            ("lost file", "not there, '0.wav'"),
-                                            ("no/such-hub-set", "could not be opened")])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nothing", "No corpus at"),
+        ("empty", "neither a .parquet"),
+        ("wrong columns", "needs audio"),
+        ("no rows", r"columns \[\]"),
+        ("wrong csv", "needs the columns"),
+        ("lost file", "not there, '0.wav'"),
+        ("no/such-hub-set", "could not be opened"),
+    ],
+)
 def test_bad_sources_are_refused_with_the_remedy(tmp_path, monkeypatch, name, said):
     """Catches a typing error that ends in a KeyError or waits for the network for minutes."""
     path = tmp_path / name
@@ -174,6 +225,7 @@ def test_bad_sources_are_refused_with_the_remedy(tmp_path, monkeypatch, name, sa
             (path / "metadata.csv").write_text("a,b\n1,2\n")
     elif "/" in name:
         import datasets
+
         monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
         path = name
     with pytest.raises(ValueError, match=said):
@@ -186,7 +238,11 @@ def test_source_follows_budget_and_environment(tmp_path, monkeypatch):
     for name in ("b", "a", "noise", "rir"):
         (tmp_path / f"{name}.parquet").write_bytes(b"")
     monkeypatch.setenv("VOICE_ATLAS_CORPUS", str(tmp_path))
-    assert corpus.source("quick") == corpus.source("full") == [str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")]
+    assert (
+        corpus.source("quick")
+        == corpus.source("full")
+        == [str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")]
+    )
     monkeypatch.setenv("VOICE_ATLAS_CORPUS", str(folder(tmp_path / "mine", made(1, 1))))
     assert corpus.source("quick") == str(tmp_path / "mine")
 

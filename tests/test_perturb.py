@@ -1,4 +1,5 @@
 """Information perturbation: another voice, the same words, the same length."""
+
 import numpy as np
 import pytest
 import torch
@@ -17,12 +18,15 @@ def wav():
 def cut(wav):
     """Log-mels [M, F], each band standardised."""
     import torch
+
     mel = audio.mel(torch.tensor(wav)[None, None])[0].numpy()
     return (mel - mel.mean(1, keepdims=True)) / (mel.std(1, keepdims=True) + 1e-3)
 
 
 def test_factors_lie_between_the_limits_and_both_ways():
-    """Catches a factor that only raises: half of all voices would then be perturbed away from what is met at inference."""
+    """Catches a factor that only raises: half of all voices would then be perturbed away from what is met at
+    inference.
+    """
     rng = np.random.default_rng(0)
     drawn = np.array([perturb.factor(rng) for _ in range(2000)])
     assert drawn.min() >= 1 / 1.4 and drawn.max() <= 1.4 and abs((drawn > 1).mean() - 0.5) < 0.05
@@ -33,7 +37,9 @@ def test_factors_lie_between_the_limits_and_both_ways():
 def test_pitch_is_shifted_by_its_factor(wav, pitch):
     """Catches factors that are swapped or ignored."""
     moved = perturb.shift(wav, 1.0, pitch)
-    assert audio.register(audio.pitch(moved)) - audio.register(audio.pitch(wav)) == pytest.approx(np.log2(pitch), abs=0.06)
+    assert audio.register(audio.pitch(moved)) - audio.register(audio.pitch(wav)) == pytest.approx(
+        np.log2(pitch), abs=0.06
+    )
 
 
 @pytest.mark.parametrize("formants", [1 / 1.3, 1.3])
@@ -47,10 +53,17 @@ def test_formants_are_shifted_and_pitch_is_not(wav, formants):
 
 @pytest.mark.parametrize("size", [9000, 16001, 40000])
 def test_length_stays_and_so_do_the_words(wav, size):
-    """Catches a copy that is longer, late or silent: frames of the two must belong together, those shifted in time must not."""
+    """Catches a copy that is longer, late or silent: frames of the two must belong together, those shifted in
+    time must not.
+    """
     part = wav[:size]
     other = perturb.perturb(np.random.default_rng(size), part)
-    assert other.shape == part.shape and other.dtype == np.float32 and np.isfinite(other).all() and np.abs(other).max() <= 0.97 + 1e-5
+    assert (
+        other.shape == part.shape
+        and other.dtype == np.float32
+        and np.isfinite(other).all()
+        and np.abs(other).max() <= 0.97 + 1e-5
+    )
     a, b = cut(part), cut(other)
     alike = [float((np.roll(a, lag, 1) * b).mean()) for lag in (-12, 0, 12)]
     assert alike[1] > 0.4 and alike[1] > max(alike[0], alike[2]) + 0.2, alike

@@ -1,4 +1,5 @@
 """Spectrograms and mels against slow twins; augmentation."""
+
 import numpy as np
 import pytest
 import torch
@@ -11,11 +12,14 @@ def test_spectrogram_equals_a_naive_dft():
     """Catches a wrong window, a wrong padding or frames shifted by half a hop."""
     wav = np.random.default_rng(2).standard_normal(1900).astype("float32")
     pad = (audio.N_FFT - audio.HOP) // 2
-    padded = np.concatenate([wav[1: pad + 1][::-1], wav, wav[-pad - 1: -1][::-1]]).astype("float64")
+    padded = np.concatenate([wav[1 : pad + 1][::-1], wav, wav[-pad - 1 : -1][::-1]]).astype("float64")
     n = np.arange(audio.N_FFT)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * n / audio.N_FFT)
     waves = np.exp(-2j * np.pi * np.outer(np.arange(audio.N_FFT // 2 + 1), n) / audio.N_FFT)
-    twin = [np.abs(waves @ (window * padded[f * audio.HOP: f * audio.HOP + audio.N_FFT])) for f in range(len(wav) // audio.HOP)]
+    twin = [
+        np.abs(waves @ (window * padded[f * audio.HOP : f * audio.HOP + audio.N_FFT]))
+        for f in range(len(wav) // audio.HOP)
+    ]
     spec = audio.spectrogram(torch.tensor(wav)[None, None])
     assert spec.shape == (1, 513, 7)
     assert np.allclose(spec[0].numpy(), np.stack(twin, 1), atol=2e-3)
@@ -53,7 +57,9 @@ def test_mel_follows_pitch_and_floor():
 
 
 def test_gradient_reaches_the_waveform_even_of_silence():
-    """Catches a square root of zero or a detach: the speaker-consistency loss would then be nan, or teach nothing."""
+    """Catches a square root of zero or a detach: the speaker-consistency loss would then be nan, or teach
+    nothing.
+    """
     for wav in (torch.tensor(tone(seconds=0.2))[None, None], torch.zeros(1, 1, 3200)):
         wav.requires_grad_()
         audio.mel(wav).sum().backward()
@@ -72,6 +78,7 @@ def test_mel_stays_in_float32_under_autocast():
 
 
 # ---------------------------------------------------------------- augmentation
+
 
 @pytest.mark.parametrize("T", [8001, 48000])
 def test_augment_keeps_length_and_is_seeded(T):

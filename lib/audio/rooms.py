@@ -3,12 +3,25 @@ import numpy as np
 
 from lib.audio.frames import RATE
 
+T60 = (0.1, 0.6)  # s in which a room falls by 60 dB: from a padded booth to a bare kitchen
+DIRECT = (0.3, 1.0)  # amplitude of the direct sound
+DECAY = 6.9  # exp(-6.9) is 60 dB
+SNR_DB = (5, 25)  # of noise: from a street to an office
+BAND = (0.45, 0.95)  # of the band is what an old codec leaves
+GAIN_DB = (-6, 6)
+
 
 def room(rng, wav):
-    """Convolve wav [T] with a simulated room: direct sound, then noise whose decay is 60 dB in 0.1 to 0.6 s; same length, same energy."""
-    t60, direct = rng.uniform(0.1, 0.6), rng.uniform(0.3, 1.0)
+    """Convolve wav [T] with a simulated room; same length, same energy.
+
+    Direct sound, then noise whose decay is 60 dB in 0.1 to 0.6 s.
+    """
+    t60 = rng.uniform(*T60)
+    direct = rng.uniform(*DIRECT)
     t = np.arange(int(t60 * RATE)) / RATE
-    response = rng.standard_normal(len(t)) * np.exp(-6.9 * t / t60) * np.sqrt(13.8 / (t60 * RATE)) * (1 - direct)
+    tail = rng.standard_normal(len(t)) * np.exp(-DECAY * t / t60)
+    unit = np.sqrt(2 * DECAY / (t60 * RATE))  # of which the tail's energy becomes one
+    response = tail * unit * (1 - direct)
     response[0] += direct
     n = 1 << int(np.ceil(np.log2(len(wav) + len(response))))
     wet = np.fft.irfft(np.fft.rfft(wav, n) * np.fft.rfft(response, n), n)[: len(wav)]
@@ -22,10 +35,15 @@ def narrow(wav, hz):
     return np.fft.irfft(spectrum, len(wav)).astype("float32")
 
 
-def augment(rng, wav, noises, chance=0.4):
-    """What happens to speech between a mouth and a file: room, noise at 5 to 25 dB SNR, loss of the top band, level; [T] -> [T].
+def _decibels(db):
+    return 10 ** (db / 20)
 
-    noises: list of float32 arrays at 16 kHz.  Each change comes with probability chance / 2, noise with `chance`.
+
+def augment(rng, wav, noises, chance=0.4):
+    """Do to wav [T] what happens between a mouth and a file: room, noise, loss of the top band, level; [T].
+
+    noises: list of float32 arrays at 16 kHz.  Each change comes with probability chance / 2, noise with
+    `chance`.
     """
     if rng.random() < chance / 2:
         wav = room(rng, wav)
@@ -33,8 +51,8 @@ def augment(rng, wav, noises, chance=0.4):
         noise = noises[rng.integers(len(noises))]
         start = rng.integers(max(1, len(noise) - len(wav)))
         noise = np.resize(noise[start:], len(wav))
-        gain = 10 ** (-rng.uniform(5, 25) / 20) * np.sqrt((wav**2).mean() / ((noise**2).mean() + 1e-9))
-        wav = wav + gain * noise
+        snr = _decibels(-rng.uniform(*SNR_DB))
+        wav = wav + snr * np.sqrt((wav**2).mean() / ((noise**2).mean() + 1e-9)) * noise
     if rng.random() < chance / 2:
-        wav = narrow(wav, rng.uniform(0.45, 0.95) * RATE / 2)
-    return (wav * 10 ** (rng.uniform(-6, 6) / 20)).astype("float32")
+        wav = narrow(wav, rng.uniform(*BAND) * RATE / 2)
+    return (wav * _decibels(rng.uniform(*GAIN_DB))).astype("float32")

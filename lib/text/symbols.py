@@ -11,7 +11,9 @@ INDEX = {symbol: number for number, symbol in enumerate(SYMBOLS)}
 
 
 def ids(phonemes):
-    """Give the numbers of phonemes, [N].  Differs: [VITS] puts blanks between all, which would leave two frames of 16 ms a token."""
+    """Give the numbers of phonemes, [N].  Differs: [VITS] puts blanks between all, which would leave two
+    frames of 16 ms a token.
+    """
     return [0, *(INDEX[phoneme] for phoneme in phonemes), 0]
 
 
