@@ -35,12 +35,12 @@ def spectral_subtraction(wav, share=0.1, over=3.0, floor=0.15):
     return torch.istft(spec * gain, **sizes, length=len(wav)).numpy()
 
 
-def spectrogram(wav, n_fft=N_FFT):
-    """Give the magnitudes of wav [B, 1, T] as spec [B, n_fft // 2 + 1, F], hop n_fft // 4, F = T // hop.
+def spectrogram(wav, n_fft=N_FFT, hop=None):
+    """Give the magnitudes of wav [B, 1, T] as spec [B, n_fft // 2 + 1, F], F = T // hop; hop: n_fft // 4.
 
     Differentiable, also where nothing sounds.
     """
-    hop = n_fft // 4
+    hop = hop or n_fft // 4
     pad = (n_fft - hop) // 2
     wav = F.pad(wav.squeeze(1).float(), (pad, pad), mode="reflect")
     window = torch.hann_window(n_fft, device=wav.device)
@@ -74,10 +74,10 @@ def mel_filters(rate=RATE, n_fft=N_FFT, n_mels=N_MELS):
         return torch.tensor(filters, dtype=torch.float32)
 
 
-def mel(wav, n_fft=N_FFT, n_mels=N_MELS):
+def mel(wav, n_fft=N_FFT, n_mels=N_MELS, hop=None):
     """Give the log-mel spectrogram of wav [B, 1, T] as mel [B, n_mels, F] (natural log, floor 1e-5);
     differentiable.
     """
     filters = mel_filters(RATE, n_fft, n_mels).to(wav.device)
     with torch.autocast(wav.device.type, enabled=False):  # 16 bits are too few for a sum over 513 bins
-        return torch.log(torch.matmul(filters, spectrogram(wav, n_fft)).clamp_min(FLOOR))
+        return torch.log(torch.matmul(filters, spectrogram(wav, n_fft, hop)).clamp_min(FLOOR))

@@ -1,7 +1,5 @@
 """Information perturbation: the same words from a throat of another size, at another pitch, through another
 microphone.
-
-The only door to Praat, loaded when it is used: the app does without it.
 """
 from pathlib import Path
 
@@ -9,9 +7,9 @@ import numpy as np
 import torch
 
 from lib import audio
+from lib.audio import praat
 
 MOST = 1.4  # the largest factor of formants and pitch.  Source: [NANSY]
-PRAAT_LOW, PRAAT_HIGH = 65.0, 500.0  # Hz, where Praat looks for the pitch
 BELLS = 10  # of the equaliser, the two at the ends being shelves
 EQ_LOW, EQ_HIGH = 60, 7000  # Hz, the first and the last of them
 EQ_DB = 12  # the most that each adds or takes
@@ -27,15 +25,8 @@ def factor(rng):
 
 
 def shift(wav, formants, pitch):
-    """Scale the formants and the median pitch of wav [T] at 16 kHz by two factors; same length.  Praat's
-    "Change gender".
-    """
-    import parselmouth
-    sound = parselmouth.Sound(wav.astype("float64"), audio.RATE)
-    track = sound.to_pitch(pitch_floor=PRAAT_LOW, pitch_ceiling=PRAAT_HIGH)
-    median = parselmouth.praat.call(track, "Get quantile", 0.0, 0.0, 0.5, "Hertz")
-    median = 0.0 if np.isnan(median) else median * pitch  # 0 leaves the pitch as it is: nothing is voiced
-    changed = parselmouth.praat.call((sound, track), "Change gender", formants, median, 1.0, 1.0).values[0]
+    """Scale the formants and the median pitch of wav [T] at 16 kHz by two factors; same length."""
+    changed = praat.change_gender(wav, formants, pitch)
     missing = max(0, len(wav) - len(changed))
     return np.pad(changed, (0, missing))[: len(wav)].astype("float32")
 

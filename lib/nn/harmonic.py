@@ -15,7 +15,7 @@ MEL_SHIFT, MEL_SCALE = 5.0, 0.3  # log-mels lie about -5 +- 3
 
 
 def overlap_add(spec, n_fft, hop):
-    """Waveform [B, 1, F * hop] of a complex one-sided spectrum spec [B, n_fft // 2 + 1, F], under a Hann window.
+    """Waveform [B, 1, F * hop] of a complex spectrum spec [B, n_fft // 2 + 1, F], under a Hann window.
 
     F frames give exactly F * hop samples, which `torch.istft` (it trims by half a window) does not."""
     frames, pad = spec.shape[2], (n_fft - hop) // 2
@@ -35,9 +35,9 @@ class HarmonicDecoder(nn.Module):
         S = exp(lh) e^{i pi tanh(theta)} E + exp(ln) Z + exp(lr) e^{i phi}
 
     E is the spectrum of `pulses` at f0, Z complex Gaussian noise; the third part is free, as in [VOCOS].  One
-    network predicts lh, theta, ln, lr and phi; the waveform is the inverse STFT of S.  Harmonics and their phases
-    come from the pulses for nothing, so that the network learns only what a mouth does to them.  Source: harmonics
-    plus noise as in [NSF] and [HIFTNET], in the spectrum as in [VOCOS].
+    network predicts lh, theta, ln, lr and phi; the waveform is the inverse STFT of S.  Harmonics and their
+    phases come from the pulses for nothing, so that the network learns only what a mouth does to them.  Source:
+    harmonics plus noise as in [NSF] and [HIFTNET], in the spectrum as in [VOCOS].
     """
 
     def __init__(self, M, n_fft, hop, channels=256, layers=8):
@@ -56,8 +56,8 @@ class HarmonicDecoder(nn.Module):
         return overlap_add(spec, self.n_fft, self.hop)
 
     def parts(self, mel, f0):
-        """Log-amplitude and turn of the harmonics, log-amplitude of the noise, the same of the free part and its
-        phase: five [B, K, F]."""
+        """Five [B, K, F]: log-amplitude and turn of the harmonics, log-amplitude of the noise, and of the free
+        part, with its phase."""
         pitch = torch.where(f0 > 0, torch.log(f0.clamp_min(LOWEST) / MIDDLE_HZ), UNVOICED)[:, None]
         x = torch.cat([(mel + MEL_SHIFT) * MEL_SCALE, pitch.to(mel.dtype)], 1)
         x = self.norm(self.inputs(x).transpose(1, 2)).transpose(1, 2)
@@ -65,7 +65,7 @@ class HarmonicDecoder(nn.Module):
         return self.head(self.last(x)).transpose(1, 2).float().chunk(5, 1)
 
     def spectrum(self, wav):
-        """Spectrum [B, K, F] of wav [B, F * hop], scaled so that a pulse train has amplitudes of about one."""
+        """Spectrum [B, K, F] of wav [B, F * hop], scaled: a pulse train has amplitudes of about one."""
         padded = F.pad(wav[:, None], ((self.n_fft - self.hop) // 2,) * 2, mode="reflect")[:, 0]
         window = torch.hann_window(self.n_fft, device=wav.device) / (self.n_fft / 4)
         return torch.stft(padded, self.n_fft, self.hop, window=window, center=False, return_complex=True)
