@@ -63,5 +63,5 @@ def sounds(voices, rows, row):
 @torch.inference_mode()
 def coded(voices, wav, spk_emb):
     """wav [T] after the codec: posterior mean, then decoder."""
-    m_q, _, g = voices.tts.encode(torch.tensor(wav)[None, None], torch.tensor(spk_emb)[None])
-    return voices.tts.decoder(m_q, g)[0, 0].numpy()
+    m_q, _, g = voices.codec.encode(torch.tensor(wav)[None, None], torch.tensor(spk_emb)[None])
+    return voices.codec.decoder(m_q, g)[0, 0].numpy()
