@@ -13,8 +13,8 @@ from lib.nn.harmonic import HarmonicDecoder
 class HarmonicCodecConfig:
     """Sizes.
 
-    M: mel bins; window: samples that a mel frame looks at; n_fft: of the decoder's spectrum; hop: samples of a
-    frame (200: 12.5 ms at 16 kHz); channels, layers: of the decoder.
+    M: mel bins; window: samples that a mel frame looks at; n_fft: of the decoder's spectrum; hop: samples of
+    a frame (200: 12.5 ms at 16 kHz); channels, layers: of the decoder.
     """
     M: int = 128
     window: int = 1024
@@ -27,8 +27,8 @@ class HarmonicCodecConfig:
 class HarmonicCodec(nn.Module):
     """Frames are log-mels mel [B, M, F] and f0 [B, F] in Hz (0: unvoiced); no voice enters.
 
-    Only the decoder is learned: what lies between is known before any training, so that whatever predicts frames
-    can learn beside it.
+    Only the decoder is learned: what lies between is known before any training, so that whatever predicts
+    frames can learn beside it.
     """
     NEEDS = ()
 

@@ -36,8 +36,8 @@ class HarmonicDecoder(nn.Module):
 
     E is the spectrum of `pulses` at f0, Z complex Gaussian noise; the third part is free, as in [VOCOS].  One
     network predicts lh, theta, ln, lr and phi; the waveform is the inverse STFT of S.  Harmonics and their
-    phases come from the pulses for nothing, so that the network learns only what a mouth does to them.  Source:
-    harmonics plus noise as in [NSF] and [HIFTNET], in the spectrum as in [VOCOS].
+    phases come from the pulses for nothing, so that the network learns only what a mouth does to them.
+    Source: harmonics plus noise as in [NSF] and [HIFTNET], in the spectrum as in [VOCOS].
     """
 
     def __init__(self, M, n_fft, hop, channels=256, layers=8):
@@ -56,8 +56,8 @@ class HarmonicDecoder(nn.Module):
         return overlap_add(spec, self.n_fft, self.hop)
 
     def parts(self, mel, f0):
-        """Five [B, K, F]: log-amplitude and turn of the harmonics, log-amplitude of the noise, and of the free
-        part, with its phase."""
+        """Five [B, K, F]: log-amplitude and turn of the harmonics, log-amplitude of the noise, and of the
+        free part, with its phase."""
         pitch = torch.where(f0 > 0, torch.log(f0.clamp_min(LOWEST) / MIDDLE_HZ), UNVOICED)[:, None]
         x = torch.cat([(mel + MEL_SHIFT) * MEL_SCALE, pitch.to(mel.dtype)], 1)
         x = self.norm(self.inputs(x).transpose(1, 2)).transpose(1, 2)
