@@ -13,7 +13,7 @@ from lib.models.speaker_encoder import SpeakerEncoder
 from lib.models.vits import Vits, VitsConfig
 from lib.nn.critics import Discriminator
 from lib.nn.decoders import HiFiGANDecoder, fuse_weight_norm
-from lib.voices.synthesis import Voices
+from lib.voices import Voices
 
 THREADS, SECONDS, BATCH, SEGMENT = 2, 5.0, 4, 32
 WORDS = "The kettle sings, the window is open, and somebody else's voice is saying good morning to you."

@@ -5,6 +5,10 @@ import socket
 
 import pytest
 
+# Sizes that are trained or run in a blink.
+TINY_CODEC = dict(C=8, G=8, hidden=16, posterior_layers=1, decoder_channels=16, decoder_layers=1)
+TINY_VITS = dict(hidden=16, text_layers=1, flow_channels=8, flow_layers=1, couplings=2, rhythm_channels=8)
+
 
 def free_port():
     """A port of this machine that nobody listens on."""
@@ -30,23 +34,28 @@ def tiny_root(tmp_path_factory):
     import torch
 
     from lib import text, training
+    from lib.models.codec import Codec, CodecConfig
     from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
     from lib.models.vits import Vits, VitsConfig
     torch.manual_seed(0)
-    root, card = tmp_path_factory.mktemp("checkpoints"), dict(data="none", licence="Apache-2.0", figures={"eer": 0.123})
+    root = tmp_path_factory.mktemp("checkpoints")
+    card = dict(data="none", licence="Apache-2.0", figures={"eer": 0.123})
     config = SpeakerEncoderConfig(channels=(8, 8, 8, 8), blocks=(1, 1, 1, 1), D=16)
-    training.save(root / "speaker_encoder", SpeakerEncoder(config), config, card | {"budget": "none", "name": "tiny-encoder"})
-    config = VitsConfig(len(text.SYMBOLS), (("verification", 16),), C=8, G=8, hidden=16, text_layers=1, posterior_layers=1,
-                        flow_channels=8, flow_layers=1, couplings=2, rhythm_channels=8, decoder_channels=16, decoder_layers=1)
-    net = Vits(config)
+    encoder = SpeakerEncoder(config)
+    training.save(root / "speaker_encoder", encoder, config, card | {"budget": "none", "name": "tiny-encoder"})
+    codec = Codec(CodecConfig((("verification", 16),), **TINY_CODEC))
+    training.save(root / "codec", codec, codec.config, card | {"budget": "none", "name": "tiny-codec"})
+    config = VitsConfig(len(text.SYMBOLS), **TINY_VITS)
+    net = Vits(config, codec)
     torch.nn.init.constant_(net.durations.out.bias, 1.3)  # about four frames a token, as in speech
-    training.save(root / "tts", net, config, card | {"budget": "0 steps", "name": "tiny-tts"})
+    training.save(root / "tts", net, config, card | {"budget": "0 steps", "name": "tiny-tts"},
+                  lenders={"codec": root / "codec"})
     return root
 
 
 @pytest.fixture(scope="session")
 def tiny_voices(tiny_root):
-    from lib.voices.synthesis import Voices
+    from lib.voices import Voices
     return Voices.load(tiny_root)
 
 

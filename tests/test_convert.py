@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from lib import audio, training
+from lib.models.codec import Codec, CodecConfig
 from lib.models.flow_vae import FlowVAE, FlowVAEConfig
-from lib.models.vits import Vits, VitsConfig
+from lib.tabs import context
 from lib.tabs import convert as tab
-from lib.voices import synthesis
+from lib.voices import Voices
 
 
 def buzz(hz, noise=0.003):
@@ -70,19 +71,22 @@ def test_a_source_keeps_its_timing_and_has_a_limit():
 def root(tiny_root, tmp_path_factory):
     """The tiny checkpoints of conftest.py with a conversion model beside them."""
     root = tmp_path_factory.mktemp("with-conversion")
-    for name in ("speaker_encoder", "tts"):
+    for name in ("speaker_encoder", "codec", "tts"):
         shutil.copytree(tiny_root / name, root / name)
-    tts, _ = training.load(root / "tts", Vits, VitsConfig)
+    codec, _ = training.load(root / "codec", Codec, CodecConfig)
     torch.manual_seed(0)
-    vc = FlowVAE(FlowVAEConfig(D=16, C=8, G=8, hidden=16, residual_layers=1, code=8, tones=6, layers=1, segment=16), tts)
-    [torch.nn.init.normal_(one.shift.weight, std=0.3) for one in vc.flow.couplings]
-    training.save(root / "flow_vae", vc, vc.config, dict(data="none", licence="Apache-2.0", budget="0 steps", figures={}, name="tiny-vc"))
+    vc = FlowVAE(FlowVAEConfig(D=16, hidden=16, residual_layers=1, code=8, tones=6, layers=1, segment=16,
+                               flow_channels=8, flow_layers=1, couplings=2), codec)
+    for coupling in vc.flow.couplings:
+        torch.nn.init.normal_(coupling.shift.weight, std=0.3)
+    card = dict(data="none", licence="Apache-2.0", budget="0 steps", figures={}, name="tiny-vc")
+    training.save(root / "flow_vae", vc, vc.config, card, lenders={"codec": root / "codec"})
     return root
 
 
 @pytest.fixture(scope="module")
 def voices(root):
-    return synthesis.Voices.load(root)
+    return Voices.load(root)
 
 
 SOURCE = (audio.RATE, buzz(np.linspace(110, 150, 40000)))
@@ -145,8 +149,8 @@ def test_bad_requests_are_refused_with_the_limit(voices, more, said):
 
 def test_without_its_weights_all_else_works(tiny_root):
     """Catches an app that does not start where conversion was not installed."""
-    voices = synthesis.Voices.load(tiny_root)
-    assert voices.flow_vae is None and len(voices.speak("Yes.", VOICE).wav)
+    voices = Voices.load(tiny_root)
+    assert not voices.bundle.has("flow_vae") and len(voices.speak("Yes.", VOICE).wav)
     with pytest.raises(ValueError, match="flow_vae"):
         voices.convert(SOURCE, VOICE)
 
@@ -156,7 +160,7 @@ def test_without_its_weights_all_else_works(tiny_root):
 @pytest.fixture
 def run(voices, tmp_path):
     """The function behind the button, for a visitor of its own."""
-    function, _ = tab.callbacks(voices, tmp_path / "cache")
+    function, _ = tab.callbacks(voices, tmp_path)
     paths = [str(tmp_path / f"{name}.wav") for name in ("source", "voice")]
     [audio.save(path, *clip) for path, clip in zip(paths, (SOURCE, VOICE))]
 
@@ -186,7 +190,8 @@ def test_a_voice_from_the_atlas_will_do(run):
 @pytest.mark.parametrize(("more", "said"), [(dict(consent=False), "consent"), (dict(consent="yes"), "consent"),
                                             (dict(source=None), "no source"), (dict(target=None), "no voice"),
                                             (dict(seed=-1), "Seed"), (dict(strength=2), "strength"),
-                                            (dict(source="gone.wav"), "gone.wav"), (dict(target="gone.wav"), "gone.wav")])
+                                            (dict(source="gone.wav"), "not uploaded here"),
+                                            (dict(target="/etc/hostname"), "voice to borrow.*not uploaded here")])
 def test_the_tab_refuses_in_words(run, more, said):
     """Consent and limits hold on the server, whatever the page sends."""
     with pytest.raises(gr.Error, match=said):
@@ -205,15 +210,16 @@ def test_a_bad_clip_is_named(run, tmp_path):
 def test_the_page_can_be_built(voices):
     """Catches a component that this gradio does not know, and an endpoint under another name."""
     with gr.Blocks() as page:
-        tab.build(voices)
+        tab.build(context.Context(voices, None, gr.State()))
     assert "convert" in {fn.api_name for fn in page.fns.values()}
 
 
 @pytest.mark.parametrize(("wer", "warned"), [(0.41, True), (0.2, False)])
 def test_early_weights_say_so(voices, monkeypatch, wer, warned):
     """Catches a visitor who is left to find out that words are lost; the card knows, and the page must tell while it is so."""
-    monkeypatch.setitem(voices.cards["flow_vae"], "figures", {"wer": wer})
+    monkeypatch.setitem(voices.bundle.card("flow_vae"), "figures", {"wer": wer})
     with gr.Blocks() as page:
-        tab.build(voices)
-    said = [block.value for block in page.blocks.values() if isinstance(block, gr.Markdown) and "Early weights" in (block.value or "")]
-    assert bool(said) == warned and (not warned or "41 %" in said[0])
+        tab.build(context.Context(voices, None, gr.State()))
+    lines = [block.value or "" for block in page.blocks.values() if isinstance(block, gr.Markdown)]
+    warnings = [line for line in lines if "Early weights" in line]
+    assert bool(warnings) == warned and (not warned or "41%" in warnings[0])

@@ -1,6 +1,5 @@
 """Filled voices lie on the sphere, where they should; the loss on them moves the generator and leaves the encoder alone."""
 import copy
-import dataclasses
 
 import pytest
 import torch
@@ -8,12 +7,19 @@ import torch.nn.functional as F
 
 from lib import losses, training
 from lib.data import filling
+from lib.models.codec import Codec, CodecConfig
 from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
 from lib.models.vits import Vits, VitsConfig
-from lib.voices.synthesis import CHECKPOINTS
+from lib.paths import CHECKPOINTS
 
-TINY = VitsConfig(12, (("verification", 16),), C=8, G=16, hidden=16, text_layers=1, posterior_layers=1, flow_channels=16, flow_layers=1,
-                  couplings=2, rhythm_channels=8, decoder_channels=16, decoder_layers=2, segment=8)
+TINY = VitsConfig(12, hidden=16, text_layers=1, flow_channels=16, flow_layers=1, couplings=2, rhythm_channels=8)
+
+
+def tiny(D=16):
+    """A tiny generator for embeddings of size D."""
+    codec = Codec(CodecConfig((("verification", D),), C=8, G=16, hidden=16, posterior_layers=1, decoder_channels=16,
+                              decoder_layers=2, segment=8))
+    return Vits(TINY, codec)
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +90,7 @@ def test_settings_out_of_range_are_refused(wrong):
 @pytest.fixture
 def pieces():
     """A tiny generator whose voice reaches its sound, a frozen encoder, a batch of text."""
-    net, encoder = Vits(TINY), SpeakerEncoder(SpeakerEncoderConfig(channels=(4, 4, 4, 4), blocks=(1, 1, 1, 1), D=16)).eval()
+    net, encoder = tiny(), SpeakerEncoder(SpeakerEncoderConfig(channels=(4, 4, 4, 4), blocks=(1, 1, 1, 1), D=16)).eval()
     torch.nn.init.constant_(net.durations.out.bias, 1.5)
     for p in net.parameters():
         p.data += 0.05 * torch.randn_like(p)
@@ -100,7 +106,7 @@ def test_the_gradient_of_lfcl_reaches_the_generator_and_nothing_stays_on_the_enc
     """The mistake in YourTTS's published code: a speaker-consistency loss whose gradient never flowed."""
     net, encoder, batch = pieces
     lfcl(net, encoder, batch).backward()
-    for part in (net.conditioning, net.text, net.flow, net.decoder):
+    for part in (net.codec.conditioning, net.text, net.flow, net.codec.decoder):
         assert max(p.grad.abs().max() for p in part.parameters() if p.grad is not None) > 0
     assert all(p.grad is None for p in encoder.parameters())
 
@@ -108,7 +114,7 @@ def test_the_gradient_of_lfcl_reaches_the_generator_and_nothing_stays_on_the_enc
 def test_a_few_hundred_lfcl_steps_move_speech_toward_a_voice_nobody_has():
     """LFCL alone, on one filled voice and the shipped encoder: what is heard must come nearer to it, and the encoder stay the same."""
     encoder, _ = training.load(CHECKPOINTS / "speaker_encoder", SpeakerEncoder, SpeakerEncoderConfig)
-    net, frozen = Vits(dataclasses.replace(TINY, embeddings=(("verification", 128),))), copy.deepcopy(encoder.state_dict())
+    net, frozen = tiny(128), copy.deepcopy(encoder.state_dict())
     torch.nn.init.constant_(net.durations.out.bias, 1.5)
     known = sphere(2, 128)
     batch = {"x": torch.randint(1, 12, (2, 9)), "tokens": torch.tensor([9, 8]),

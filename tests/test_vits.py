@@ -1,15 +1,23 @@
-"""VITS, very small: forward, infer and convert, and the rhythm as a real distribution."""
+"""VITS and its codec, very small: forward, infer and convert, and the rhythm as a real distribution."""
+import dataclasses
 import math
 
 import pytest
 import torch
 
 from lib import audio, losses
+from lib.models.codec import Codec, CodecConfig
 from lib.models.vits import Vits, VitsConfig, whole
 from lib.nn.blocks import sequence_mask, slices
 
-TINY = VitsConfig(symbols=12, embeddings=(("verification", 8), ("attractor", 4)), C=4, G=6, hidden=16, text_layers=1, posterior_layers=1,
-                  flow_channels=8, flow_layers=1, couplings=2, rhythm_channels=8, decoder_channels=16, decoder_layers=1, segment=8)
+TINY = VitsConfig(12, hidden=16, text_layers=1, flow_channels=8, flow_layers=1, couplings=2, rhythm_channels=8)
+TINY_CODEC = CodecConfig((("verification", 8), ("attractor", 4)), C=4, G=6, hidden=16, posterior_layers=1,
+                         decoder_channels=16, decoder_layers=1, segment=8)
+
+
+def tiny(**more):
+    """An untrained VITS around a codec of its own; more: other sizes of that."""
+    return Vits(TINY, Codec(dataclasses.replace(TINY_CODEC, **more)))
 
 
 def shake(net, std=0.05):
@@ -23,7 +31,7 @@ def shake(net, std=0.05):
 @pytest.fixture
 def net():
     torch.manual_seed(0)
-    return shake(Vits(TINY)).eval()
+    return shake(tiny()).eval()
 
 
 @pytest.fixture
@@ -58,7 +66,7 @@ def test_forward_gives_what_the_losses_need_in_the_right_shapes(net, batch):
 def test_one_objective_trains_on_a_fixed_batch(batch):
     """Catches a loss that does not reach its module: [VITS] in one stage must learn a batch by heart."""
     torch.manual_seed(0)
-    net = Vits(TINY)
+    net = tiny()
     optim, seen = torch.optim.Adam(net.parameters(), 5e-3), []
     for _ in range(25):
         torch.manual_seed(5)  # the same noise and slices: the loss is a function of the weights alone
@@ -69,7 +77,7 @@ def test_one_objective_trains_on_a_fixed_batch(batch):
                  "duration": losses.duration_mse(out["logw"], out["w"], out["x_mask"]), "rhythm": out["rhythm"].mean()}
         optim.zero_grad()
         sum(parts.values()).backward()
-        unused = ("conditioning.project.attractor", "conditioning.band")
+        unused = ("codec.conditioning.project.attractor", "codec.conditioning.band")
         unreached = [name for name, p in net.named_parameters() if p.grad is None and not name.startswith(unused)]
         assert not unreached
         optim.step()
@@ -106,7 +114,7 @@ def test_rhythm_does_not_pull_the_text_encoder(net, batch):
     """Catches the missing stop-gradient of [VITS] sec. 2.2.3."""
     out = net(batch, ("prior",))
     (out["logw"].sum() + out["rhythm"].sum()).backward()
-    assert all(p.grad is None for part in (net.text, net.conditioning, net.flow) for p in part.parameters())
+    assert all(p.grad is None for part in (net.text, net.codec, net.flow) for p in part.parameters())
     assert all(p.grad is not None for part in (net.durations, net.rhythm) for p in part.parameters())
 
 
@@ -166,7 +174,7 @@ def test_voice_and_kind_matter_and_unknown_kinds_are_refused(net, batch):
 
 def test_band_conditions_training_only_where_it_is_one(net, batch):
     """Catches a bandwidth flag that is ignored: narrow recordings would teach every voice to be dull."""
-    torch.nn.init.normal_(net.conditioning.band)
+    torch.nn.init.normal_(net.codec.conditioning.band)
     plain, told = net(batch, ())["m_q"], net(batch | {"band": torch.tensor([0.0, 1.0])}, ())["m_q"]
     assert torch.equal(plain[0], told[0]) and not torch.allclose(plain[1], told[1], atol=1e-4)
 
@@ -177,9 +185,8 @@ def test_convert_keeps_length_and_changes_the_voice(net, batch):
     out = net.convert(wav, own, to)
     assert out.shape == (1, 1, 5000 // audio.HOP * audio.HOP)
     with torch.no_grad():
-        g, spec = net.conditioning(own), audio.spectrogram(wav)
-        m_q, _ = net.posterior(spec, torch.ones_like(spec[:, :1]), g)
-        assert torch.allclose(net.convert(wav, own, own), net.decoder(m_q, g), atol=1e-3)
+        m_q, _, g = net.codec.encode(wav, own)
+        assert torch.allclose(net.convert(wav, own, own), net.codec.decoder(m_q, g), atol=1e-3)
     assert not torch.allclose(out, net.convert(wav, own, own), atol=1e-3)
 
 
@@ -194,8 +201,7 @@ def test_whole_rounds_without_drift():
 def test_hifigan_is_a_drop_in_decoder(batch):
     """Catches a decoder that one config cannot exchange for the other."""
     torch.manual_seed(0)
-    import dataclasses
-    net = Vits(dataclasses.replace(TINY, decoder="hifigan", decoder_channels=32))
+    net = tiny(decoder="hifigan", decoder_channels=32)
     assert net(batch, ("autoencoder",))["wav_hat"].shape == (2, 1, 8 * audio.HOP)
 
 
@@ -245,7 +251,7 @@ def test_rhythm_is_a_distribution_and_samples_come_from_it(rhythm):
 def test_rhythm_learns_a_duration():
     """Catches a likelihood that falls while the durations it was shown become less likely."""
     torch.manual_seed(0)
-    net = Vits(TINY)
+    net = tiny()
     h, g, mask, w = torch.randn(4, 16, 3), torch.randn(4, 6, 1), torch.ones(4, 1, 3), torch.tensor([2.0, 8, 4]).expand(4, 1, 3)
     optim = torch.optim.Adam(net.rhythm.parameters(), 2e-2)
     for _ in range(80):

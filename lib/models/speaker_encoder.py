@@ -61,6 +61,7 @@ class SpeakerEncoder(nn.Module):
     Source: ResNet backbone as in [ANGPROTO] and the SV2TTS baseline of [SATTS] sec. 3; statistics weighted by
     attention [ECAPA].  Differs: strides 2 in the stem too, so that an hour of CPU trains it.
     """
+    NEEDS = ()
 
     def __init__(self, config=SpeakerEncoderConfig()):
         super().__init__()

@@ -1,17 +1,39 @@
 """Weights as int8, so that a checkpoint fits a repository."""
 import torch
 
+LEVELS = 127  # the largest int8
+SCALE = ":scale"  # a matrix `name` has the scales of its rows under `name:scale`
+
 
 def packed(weights):
-    """{name: weight} with matrices as int8, each row with a scale of its own under "name:scale"; `unpacked` undoes it."""
-    large = {k: v.float().flatten(1) for k, v in weights.items() if v.is_floating_point() and v.dim() > 1}
-    rows = {k: v.abs().amax(1).clamp_min(1e-8) / 127 for k, v in large.items()}
-    small = {k: (large[k] / scale[:, None]).round().to(torch.int8).view_as(weights[k]) for k, scale in rows.items()}
-    return weights | small | {f"{k}:scale": scale for k, scale in rows.items()}
+    """Give {name: weight} with matrices as int8 and the scale of each of their rows; `unpacked` undoes it."""
+    result = dict(weights)
+    scales = {}
+    for name, weight in weights.items():
+        if not weight.is_floating_point() or weight.dim() < 2:
+            continue
+        rows = weight.float().flatten(1)
+        scale = rows.abs().amax(1).clamp_min(1e-8) / LEVELS
+        result[name] = (rows / scale[:, None]).round().to(torch.int8).view_as(weight)
+        scales[name + SCALE] = scale
+    return result | scales
 
 
 def unpacked(weights):
-    """{name: weight} as before `packed`, but for rounding; weights that were never packed stay as they are."""
-    rows = {k: v for k, v in weights.items() if f"{k}:scale" in weights}
-    full = {k: (v.float().flatten(1) * weights[f"{k}:scale"].float()[:, None]).view_as(v) for k, v in rows.items()}
-    return {k: v for k, v in (weights | full).items() if not k.endswith(":scale")}
+    """Give {name: weight} as before `packed`, but for rounding; weights that were never packed stay as they are.
+
+    Raises ValueError for an int8 matrix without its scales, and for scales without their matrix: no weight of
+    ours is int8 otherwise, and taken for one it would load without a word.
+    """
+    whole = {name: weight for name, weight in weights.items() if not name.endswith(SCALE)}
+    for name, weight in whole.items():
+        scale = weights.get(name + SCALE)
+        if scale is not None:
+            rows = weight.float().flatten(1) * scale.float()[:, None]
+            whole[name] = rows.view_as(weight)
+        elif weight.dtype == torch.int8:
+            raise ValueError(f"{name} is packed, but {name + SCALE} is lost")
+    for name in weights:
+        if name.endswith(SCALE) and name.removesuffix(SCALE) not in whole:
+            raise ValueError(f"{name} is there, but {name.removesuffix(SCALE)} is lost")
+    return whole

@@ -1,0 +1,101 @@
+"""The public noun: Voices loads what the lessons trained, speaks, converts and extracts.
+
+    from lib.voices import Voices
+    voices = Voices.load()
+    voices.speak("Hello there.", "someone.wav").save("hello.wav")
+"""
+import numpy as np
+import torch
+
+from lib import audio
+from lib.voices import convert, extract, speak
+from lib.voices.bundle import Bundle
+from lib.voices.speech import Speech
+
+__all__ = ["Bundle", "Speech", "Voices"]
+
+NO_LENGTH = 1e-3  # of an embedding: under that it points nowhere
+
+
+class Voices:
+    """A bundle of models, and one method a task; each task is a module of this package."""
+
+    def __init__(self, bundle):
+        self.bundle = bundle
+
+    @classmethod
+    def load(cls, root=None):
+        """Open the checkpoints under `root` (None: VOICE_ATLAS_CHECKPOINTS, else the shipped ones).
+
+        speaker_encoder and tts must be there; all others are loaded when first used.  Raises ValueError for a broken
+        one; `voices.bundle.check()` looks at all that are there.
+        """
+        bundle = Bundle(root)
+        bundle.check("speaker_encoder", "tts")
+        return cls(bundle)
+
+    speak = speak.speak
+    convert = convert.convert
+    extract = extract.extract
+
+    @property
+    def encoder(self):
+        """The speaker encoder."""
+        return self.bundle["speaker_encoder"]
+
+    @property
+    def codec(self):
+        """What turns sound into frames, and back."""
+        return self.bundle["codec"]
+
+    @property
+    def tts(self):
+        """What turns text into frames."""
+        return self.bundle["tts"]
+
+    @property
+    def attractor(self):
+        """The separation network."""
+        return self.bundle["attractor"]
+
+    @property
+    def flow_vae(self):
+        """The conversion model."""
+        return self.bundle["flow_vae"]
+
+    @property
+    def cards(self):
+        """{name: card} of all models that are there."""
+        return {name: self.bundle.card(name) for name in self.bundle.names()}
+
+    def embed(self, clip):
+        """The voice of a clip (path, bytes or (rate, samples)): spk_emb, unit float32 [D].
+
+        Raises ValueError as audio.prepare does.
+        """
+        wav = torch.tensor(audio.prepare(clip))[None, None]
+        with torch.inference_mode():
+            return self.encoder.embed(wav).numpy()
+
+    def voice(self, voice):
+        """spk_emb [D] of a clip, or the embedding itself after a check.
+
+        Raises ValueError for no voice, and for an embedding of another size, not finite or zero.
+        """
+        if voice is None:
+            raise ValueError("There is no voice: give a clip of 1 s or more, 5 s is good.")
+        if not isinstance(voice, (np.ndarray, torch.Tensor, list)):
+            return self.embed(voice)
+        spk_emb = np.asarray(voice, dtype="float32")
+        D = self.encoder.config.D
+        length = np.linalg.norm(spk_emb)
+        if spk_emb.shape != (D,) or not np.isfinite(spk_emb).all() or length < NO_LENGTH:
+            raise ValueError(f"A voice is {D} finite numbers that are not all zero; this one: {spk_emb.shape}. "
+                             "Embed a clip.")
+        return spk_emb / length
+
+    def similarity(self, clip, voice):
+        """Cosine, -1 to 1, between the voice heard in `clip` (a clip or Speech) and `voice`, by our own encoder."""
+        if isinstance(clip, Speech):
+            clip = (clip.rate, clip.wav)
+        return float(self.embed(clip) @ self.voice(voice))

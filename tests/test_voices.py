@@ -1,16 +1,20 @@
 """Voices, with tiny untrained nets saved and loaded as the real ones are."""
 import itertools
 import math
+import shutil
 import threading
 
 import numpy as np
 import pytest
 import torch
+from conftest import TINY_CODEC, TINY_VITS
 
 from lib import audio, text, training
+from lib.models.codec import Codec, CodecConfig
 from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
 from lib.models.vits import Vits, VitsConfig
-from lib.voices import synthesis
+from lib.voices import Voices, speak, speech
+from lib.voices.bundle import Bundle
 
 CARD = {"data": "none", "licence": "CC0", "budget": "untrained", "figures": {}, "name": "tiny"}
 WORDS = "A first sentence. And a second one! Is there a third?"
@@ -18,22 +22,23 @@ WORDS = "A first sentence. And a second one! Is there a third?"
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """A checkpoint folder with both nets, small and untrained, about five frames to a token."""
+    """A folder of checkpoints, small and untrained, about five frames to a token."""
     torch.manual_seed(0)
     root = tmp_path_factory.mktemp("checkpoints")
     encoder = SpeakerEncoder(SpeakerEncoderConfig((4, 4, 8, 8), (1, 1, 1, 1), D=16))
-    tts = Vits(VitsConfig(len(text.SYMBOLS), (("verification", 16),), C=4, G=6, hidden=16, text_layers=1, posterior_layers=1,
-                          flow_channels=8, flow_layers=1, couplings=2, rhythm_channels=8, decoder_channels=16, decoder_layers=1))
+    codec = Codec(CodecConfig((("verification", 16),), **TINY_CODEC))
+    tts = Vits(VitsConfig(len(text.SYMBOLS), **TINY_VITS), codec)
     torch.nn.init.constant_(tts.durations.out.bias, math.log(5))
-    torch.nn.init.normal_(tts.conditioning.project["verification"][0].weight)
+    torch.nn.init.normal_(codec.conditioning.project["verification"][0].weight)
     training.save(root / "speaker_encoder", encoder, encoder.config, CARD)
-    training.save(root / "tts", tts, tts.config, CARD)
+    training.save(root / "codec", codec, codec.config, CARD)
+    training.save(root / "tts", tts, tts.config, CARD, lenders={"codec": root / "codec"})
     return root
 
 
 @pytest.fixture(scope="module")
 def voices(root):
-    return synthesis.Voices.load(root)
+    return Voices.load(root)
 
 
 def clip(seed=0, seconds=2.5, rate=22050):
@@ -59,12 +64,12 @@ def test_embed_gives_one_unit_vector_for_any_kind_of_clip(voices, tmp_path):
 
 def test_speak_gives_sound_and_says_how(voices, voice):
     """Catches facts that are missing or wrong: the visitor is told them."""
-    speech = voices.speak(WORDS, voice, seed=4, speed=1.1, noise_scale=0.2)
-    assert speech.rate == 16000 and speech.wav.dtype == np.float32 and speech.wav.ndim == 1
-    assert np.isfinite(speech.wav).all() and 0.01 < np.abs(speech.wav).max() <= 0.97 + 1e-4
-    facts = speech.facts
+    spoken = voices.speak(WORDS, voice, seed=4, speed=1.1, noise_scale=0.2)
+    assert spoken.rate == 16000 and spoken.wav.dtype == np.float32 and spoken.wav.ndim == 1
+    assert np.isfinite(spoken.wav).all() and 0.01 < np.abs(spoken.wav).max() <= 0.97 + 1e-4
+    facts = spoken.facts
     assert (facts["seed"], facts["speed"], facts["noise_scale"]) == (4, 1.1, 0.2)
-    assert facts["seconds"] == pytest.approx(len(speech.wav) / 16000)
+    assert facts["seconds"] == pytest.approx(len(spoken.wav) / 16000)
     assert facts["real_time_factor"] == pytest.approx(facts["took"] / facts["seconds"])
     assert (facts["checkpoint"], facts["budget"]) == ("tiny", "untrained") and voices.cards["tts"] == CARD
 
@@ -77,7 +82,7 @@ def test_the_same_seed_gives_the_same_samples_whatever_ran_before(root, voices, 
     two = voices.speak(WORDS, voice, seed=7).wav
     assert torch.equal(torch.random.get_rng_state(), before)
     assert np.array_equal(one, two)
-    assert np.array_equal(synthesis.Voices.load(root).speak(WORDS, voice, seed=7).wav, one)
+    assert np.array_equal(Voices.load(root).speak(WORDS, voice, seed=7).wav, one)
     other = voices.speak(WORDS, voice, seed=8).wav
     assert other.shape != one.shape or not np.allclose(other, one, atol=1e-4)
 
@@ -101,7 +106,7 @@ def test_voice_speed_and_noise_are_used(voices, voice):
 
 def test_sentences_join_without_clicks(voices, voice):
     """Catches a jump where two sentences meet, and sentences that run into each other."""
-    wav, pause = voices.speak(WORDS, voice, seed=1).wav, int(synthesis.PAUSE * 16000)
+    wav, pause = voices.speak(WORDS, voice, seed=1).wav, int(speak.PAUSE * 16000)
     quiet = [(k, len(list(run))) for k, run in itertools.groupby(wav == 0)]
     ends = np.cumsum([n for _, n in quiet])
     joints = [(end - n, end) for (zero, n), end in zip(quiet, ends) if zero and n >= pause - 2]
@@ -116,13 +121,13 @@ def test_sentences_join_without_clicks(voices, voice):
 def test_join_and_fade_by_hand():
     """Catches a pause before the first or after the last sentence, and a fade longer than its piece."""
     piece = np.ones(1000, "float32")
-    pause = int(synthesis.PAUSE * 16000)
-    assert np.array_equal(synthesis.join([piece, piece]), np.concatenate([piece, np.zeros(pause), piece]))
-    assert np.array_equal(synthesis.join([piece]), piece)
-    faded = synthesis.fade(piece)
+    pause = int(speak.PAUSE * 16000)
+    assert np.array_equal(speak.join([piece, piece]), np.concatenate([piece, np.zeros(pause), piece]))
+    assert np.array_equal(speak.join([piece]), piece)
+    faded = speech.fade(piece)
     assert faded[0] == faded[-1] == 0 and faded[500] == 1 and np.abs(np.diff(faded)).max() < 0.01
     for n in (0, 1, 2, 3):
-        assert len(synthesis.fade(np.ones(n, "float32"))) == n
+        assert len(speech.fade(np.ones(n, "float32"))) == n
 
 
 def test_progress_and_cancel(voices, voice):
@@ -163,9 +168,9 @@ def test_similarity_knows_speech_clips_and_embeddings(voices, voice):
     assert voices.similarity(clip(), clip()) == pytest.approx(1, abs=1e-5)
     assert voices.similarity(clip(), 5 * voice) == pytest.approx(1, abs=1e-5)
     assert voices.similarity(clip(), -voice) == pytest.approx(-1, abs=1e-5)
-    speech = voices.speak(WORDS, voice)
-    assert -1 <= voices.similarity(speech, voice) <= 1
-    assert voices.similarity(speech, (speech.rate, speech.wav)) == pytest.approx(1, abs=1e-5)
+    spoken = voices.speak(WORDS, voice)
+    assert -1 <= voices.similarity(spoken, voice) <= 1
+    assert voices.similarity(spoken, (spoken.rate, spoken.wav)) == pytest.approx(1, abs=1e-5)
 
 
 def test_visitors_at_once_hear_what_they_would_hear_alone(voices):
@@ -188,16 +193,70 @@ def test_visitors_at_once_hear_what_they_would_hear_alone(voices):
 @pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "ogg"])
 def test_speech_can_be_downloaded_and_heard_again(voices, voice, tmp_path, suffix):
     """Catches a download that cannot be opened, and a save that does not say where."""
-    speech = voices.speak("Hello there.", voice)
-    path = speech.save(tmp_path / f"hello.{suffix}")
+    spoken = voices.speak("Hello there.", voice)
+    path = spoken.save(tmp_path / f"hello.{suffix}")
     rate, wav = audio.load(path)
-    assert rate == 16000 and abs(len(wav) - len(speech.wav)) < 2500
+    assert rate == 16000 and abs(len(wav) - len(spoken.wav)) < 2500
 
 
 def test_missing_checkpoints_are_named(root, tmp_path):
     """Catches an app that starts without weights and fails at the first visitor."""
-    with pytest.raises(ValueError, match="speaker_encoder.*lacks"):
-        synthesis.Voices.load(tmp_path)
-    (tmp_path / "speaker_encoder").symlink_to(root / "speaker_encoder")
-    with pytest.raises(ValueError, match="tts.*lacks"):
-        synthesis.Voices.load(tmp_path)
+    for name, lesson in (("speaker_encoder", "01"), ("codec", "03"), ("tts", "03")):
+        with pytest.raises(ValueError, match=f"{name} is not there: make it with lesson {lesson}"):
+            Voices.load(tmp_path)
+        (tmp_path / name).symlink_to(root / name)
+    assert Voices.load(tmp_path).cards.keys() == {"speaker_encoder", "codec", "tts"}
+
+
+# ---------------------------------------------------------------- the registry
+
+def test_models_are_loaded_when_first_used_once_and_beside_their_lender(root):
+    """Catches a start that loads what nobody asked for, a second copy of the codec, and threads that load twice."""
+    bundle = Bundle(root)
+    assert bundle.names() == ["speaker_encoder", "codec", "tts"] and not bundle.has("flow_vae")
+    assert bundle.card("tts") == CARD and not bundle.loaded
+    models = [None] * 4
+
+    def ask(i):
+        models[i] = bundle["tts"]
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert all(model is bundle["tts"] for model in models) and not bundle["tts"].training
+    assert bundle["tts"].codec is bundle["codec"] and set(bundle.loaded) == {"codec", "tts"}
+
+
+def test_a_model_without_its_lender_is_not_there(root, tmp_path):
+    """Catches a tab that is shown although what its model needs is missing."""
+    (tmp_path / "tts").symlink_to(root / "tts")
+    assert not Bundle(tmp_path).has("tts")
+    (tmp_path / "codec").symlink_to(root / "codec")
+    assert Bundle(tmp_path).has("tts")
+
+
+def test_the_environment_says_where_the_weights_are(root, monkeypatch):
+    """Catches a setting that only the app reads."""
+    monkeypatch.setenv("VOICE_ATLAS_CHECKPOINTS", str(root))
+    assert Voices.load().cards["tts"] == CARD
+
+
+def test_what_is_broken_is_said_at_the_start(root, tmp_path):
+    """Catches an app that opens, and fails at the first visitor who wants a model that it loads late."""
+    shutil.copytree(root, tmp_path / "all")
+    (tmp_path / "all" / "attractor").mkdir()
+    voices = Voices.load(tmp_path / "all")
+    with pytest.raises(ValueError, match="attractor lacks"):
+        voices.bundle.check()
+
+
+def test_a_model_can_be_put_in_place_of_a_checkpoint(root, voice):
+    """Catches a lesson that listens to the shipped weights instead of its own."""
+    voices = Voices.load(root)
+    before = voices.speak("Yes.", voice).wav
+    other = Vits(voices.tts.config, voices.codec)
+    torch.nn.init.constant_(other.durations.out.bias, math.log(9))
+    voices.bundle.put("tts", other, CARD | {"name": "just trained"})
+    after = voices.speak("Yes.", voice)
+    assert len(after.wav) > len(before) and after.facts["checkpoint"] == "just trained"

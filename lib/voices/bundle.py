@@ -1,0 +1,82 @@
+"""The registry of models: by name, loaded when first used, each beside those it was trained with."""
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+from lib import training
+from lib.models.attractor import AttractorConfig, SpeakerAttractor
+from lib.models.codec import Codec, CodecConfig
+from lib.models.flow_vae import FlowVAE, FlowVAEConfig
+from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
+from lib.models.vits import Vits, VitsConfig
+from lib.paths import checkpoints
+
+
+class Kind(NamedTuple):
+    """What a checkpoint of one name holds.  What else it needs, its model says: NEEDS."""
+    model: type
+    config: type
+    lesson: str  # that makes it
+
+
+REGISTRY = {
+    "speaker_encoder": Kind(SpeakerEncoder, SpeakerEncoderConfig, "01"),
+    "attractor": Kind(SpeakerAttractor, AttractorConfig, "02"),
+    "codec": Kind(Codec, CodecConfig, "03"),
+    "tts": Kind(Vits, VitsConfig, "03"),
+    "flow_vae": Kind(FlowVAE, FlowVAEConfig, "06"),
+}
+
+
+class Bundle:
+    """The checkpoints under one root: bundle["tts"] is that model, in eval mode; threads may ask at once."""
+
+    def __init__(self, root=None):
+        """root: folder of the checkpoint folders; None: lib.paths.checkpoints()."""
+        self.root = checkpoints() if root is None else Path(root)
+        self.loaded = {}  # {name: model} so far
+        self._cards = {}
+        self._lock = threading.RLock()  # a model asks for its lenders while it is loaded
+
+    def has(self, name):
+        """Whether the folder of `name`, and those of its lenders, are there; nothing is read."""
+        there = name in self.loaded or (self.root / name).is_dir()
+        return there and all(self.has(need) for need in REGISTRY[name].model.NEEDS)
+
+    def names(self):
+        """Names of all that is there."""
+        return [name for name in REGISTRY if self.has(name)]
+
+    def __getitem__(self, name):
+        """The model `name`.  Raises ValueError for a folder that is missing or broken, or beside another lender."""
+        with self._lock:
+            if name not in self.loaded:
+                kind = REGISTRY[name]
+                lenders = {need: self[need] for need in kind.model.NEEDS}
+                self.loaded[name], _ = training.load(self._folder(name), kind.model, kind.config, **lenders)
+            return self.loaded[name]
+
+    def card(self, name):
+        """What is said about the weights of `name`: data, licence, budget, figures, ...; they are not loaded for it."""
+        with self._lock:
+            if name not in self._cards:
+                self._cards[name] = training.card(self._folder(name))
+            return self._cards[name]
+
+    def check(self, *names):
+        """Load these models, by default all that are there, so that what is broken raises ValueError now."""
+        for name in names or self.names():
+            _ = self[name]
+
+    def put(self, name, net, card):
+        """Use `net` in place of the checkpoint `name`: a model that was just trained, or is not saved at all."""
+        with self._lock:
+            self.loaded[name] = net.eval()
+            self._cards[name] = card
+
+    def _folder(self, name):
+        folder = self.root / name
+        if not folder.is_dir():
+            raise ValueError(f"{folder} is not there: make it with lesson {REGISTRY[name].lesson}, or restore it from "
+                             "git.")
+        return folder

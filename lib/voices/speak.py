@@ -1,0 +1,58 @@
+"""Text in a borrowed voice."""
+import time
+
+import numpy as np
+import torch
+
+from lib import audio, text
+from lib.voices.speech import finished, result, seeded, stop_if
+
+LIMIT = 1000  # characters of one request
+PAUSE = 0.18  # s of silence between sentences
+SLOWEST, FASTEST = 0.5, 2.0  # beyond, words get lost
+SEED_STEP = 7919  # a prime: two sentences of one request, or of neighbouring seeds, draw nothing alike
+
+
+def speak(voices, words, voice, seed=0, speed=1.0, noise_scale=0.1, progress=None, cancelled=None):
+    """Say `words` in `voice` (clip or embedding): Speech at 16 kHz.  The same seed gives the same samples.
+
+    speed: 0.5 to 2.  noise_scale: temperature of the latents, 0 to 1 (expressiveness).  progress(share, message) is
+    told of every sentence, cancelled() asked before each; when it says so, InterruptedError is raised.
+    Raises ValueError for empty or unspeakable text, over 1,000 characters, or settings out of range.
+    """
+    started = time.time()
+    check_request(words, speed, noise_scale)
+    sentences = [text.encode(sentence) for sentence in text.sentences(words) or [words]]
+    spk_emb = torch.tensor(voices.voice(voice))[None]
+    pieces = []
+    for i, tokens in enumerate(sentences):
+        stop_if(cancelled)
+        if progress:
+            progress(i / len(sentences), f"sentence {i + 1} of {len(sentences)}")
+        x = torch.tensor([tokens])
+        with seeded(seed + SEED_STEP * i):
+            wav, _ = voices.tts.infer(x, spk_emb, noise_scale=noise_scale, speed=speed)
+        pieces.append(finished(wav[0, 0].float()))
+    settings = {"seed": seed, "speed": speed, "noise_scale": noise_scale}
+    return result(voices.bundle, "tts", join(pieces), started, settings)
+
+
+def check_request(words, speed, noise_scale):
+    """Raise ValueError, with the limit, for what `speak` will not do."""
+    if not isinstance(words, str) or not words.strip():
+        raise ValueError("There is no text: type a sentence to speak.")
+    if len(words) > LIMIT:
+        raise ValueError(f"The text has {len(words):,} characters; the limit is {LIMIT:,}. Send it in parts.")
+    if not SLOWEST <= speed <= FASTEST:
+        raise ValueError(f"Speed {speed} is out of range: choose {SLOWEST:g} to {FASTEST:g}.")
+    if not 0.0 <= noise_scale <= 1.0:
+        raise ValueError(f"Expressiveness {noise_scale} is out of range: choose 0 to 1.")
+
+
+def join(pieces):
+    """One wav [T] of several, PAUSE s of silence between them."""
+    silence = np.zeros(int(PAUSE * audio.RATE), "float32")
+    parts = []
+    for piece in pieces:
+        parts += [silence, piece]
+    return np.concatenate(parts[1:])

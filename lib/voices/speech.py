@@ -1,0 +1,68 @@
+"""What every task returns, and what all do on the way there: seeds, facts, edges, progress."""
+import contextlib
+import threading
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from lib import audio
+
+FADE = 0.008  # s, of a ramp at both ends: shorter ones click
+SEEDS = 2**63  # torch refuses larger ones
+TURN = threading.Lock()  # torch's random state is shared by all threads: one of them draws at a time
+
+
+@dataclass(frozen=True)
+class Speech:
+    """Sound that was made: rate in Hz, wav float32 [T], and facts about how.
+
+    facts: seed, seconds, took, real_time_factor, checkpoint, budget and the settings of the task.
+    """
+    rate: int
+    wav: np.ndarray
+    facts: dict = field(default_factory=dict)
+
+    def save(self, path):
+        """Write the sound to `path` (.wav, .flac, .mp3 or .ogg); returns the path."""
+        audio.save(path, self.rate, self.wav)
+        return path
+
+
+@contextlib.contextmanager
+def seeded(seed):
+    """Draw from `seed`, any whole number, while others wait; torch's random state is afterwards what it was."""
+    with TURN, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(seed) % SEEDS)
+        yield
+
+
+def result(bundle, name, wav, started, settings):
+    """Speech of wav [T] made by the checkpoint `name` since `started` (time.time()), with `settings` and what it took."""
+    took = time.time() - started
+    seconds = len(wav) / audio.RATE
+    card = bundle.card(name)
+    facts = {"seconds": seconds, "took": took, "real_time_factor": took / seconds,
+             "checkpoint": card.get("name", name), "budget": card["budget"]}
+    return Speech(audio.RATE, wav, settings | facts)
+
+
+def finished(wav):
+    """A decoder's wav [T] as it is handed on: with less hiss, at LEVEL_DB, edges faded."""
+    return fade(audio.normalise(audio.spectral_subtraction(wav)))
+
+
+def fade(wav, seconds=FADE):
+    """Ramp both ends of wav [T], so that sentences join without clicks."""
+    size = min(int(seconds * audio.RATE), len(wav) // 2)
+    ramp = np.ones(len(wav), "float32")
+    ramp[:size] = np.linspace(0, 1, size)
+    ramp[len(wav) - size:] = np.linspace(1, 0, size)
+    return wav * ramp
+
+
+def stop_if(cancelled):
+    """Raise InterruptedError when cancelled() says so; cancelled may be None."""
+    if cancelled and cancelled():
+        raise InterruptedError("Stopped before the end, as asked.")
