@@ -9,11 +9,12 @@ import torch
 
 from lib import audio, losses, text
 from lib.data import corpus
+from lib.models.codec import Codec
 from lib.models.speaker_encoder import SpeakerEncoder
 from lib.models.vits import Vits, VitsConfig
 from lib.nn.critics import Discriminator
 from lib.nn.decoders import HiFiGANDecoder, fuse_weight_norm
-from lib.voices import Voices
+from lib.voices import Bundle, Voices
 
 THREADS, SECONDS, BATCH, SEGMENT = 2, 5.0, 4, 32
 WORDS = "The kettle sings, the window is open, and somebody else's voice is saying good morning to you."
@@ -26,9 +27,12 @@ def shipped():
         voices = Voices.load()
         return voices, f"shipped weights, budget {voices.cards['tts']['budget']}"
     except ValueError:
-        net = Vits(VitsConfig(len(text.SYMBOLS)))
-        torch.nn.init.constant_(net.durations.out.bias, 1.0)
-        return Voices(SpeakerEncoder(), net, {"tts": {"budget": "none"}}), "untrained weights of the shipped sizes"
+        bundle, codec = Bundle(), Codec()
+        tts = Vits(VitsConfig(len(text.SYMBOLS)), codec)
+        torch.nn.init.constant_(tts.durations.out.bias, 1.0)
+        for name, net in (("speaker_encoder", SpeakerEncoder()), ("codec", codec), ("tts", tts)):
+            bundle.put(name, net, {"budget": "none"})
+        return Voices(bundle), "untrained weights of the shipped sizes"
 
 
 def medians(jobs, rounds):
@@ -76,7 +80,7 @@ def main():
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
     voices, what = shipped()
-    c = voices.tts.config
+    c = voices.codec.config
     print(f"{platform.processor() or platform.machine()}, {THREADS} threads, torch {torch.__version__}; {what}; "
           f"{audio.RATE} Hz, hop {audio.HOP}, C {c.C}, G {c.G}")
     one, two = (fuse_weight_norm(HiFiGANDecoder(c.C, c.G, channels).eval()) for channels in (512, 128))
@@ -84,22 +88,22 @@ def main():
     clip = (audio.RATE, corpus.wav(corpus.rows()[0]))
     speed = voices.speak(WORDS, clip).facts["seconds"] / SECONDS  # that makes the sentence 5 s long
     jobs = {"HiFi-GAN V1": (lambda: one(z, g), one), "HiFi-GAN V2": (lambda: two(z, g), two),
-            f"our decoder ({c.decoder})": (lambda: voices.tts.decoder(z, g), voices.tts.decoder),
+            f"our decoder ({c.decoder})": (lambda: voices.codec.decoder(z, g), voices.codec.decoder),
             "our whole speak(text, clip)": (lambda: voices.speak(WORDS, clip, speed=min(2.0, max(0.5, speed))),
                                             voices.encoder, voices.tts)}
     size, (source, other) = round(SECONDS * audio.RATE), (corpus.wav(row) for row in corpus.rows(split="valid")[::9][:2])
     source, other = (audio.RATE, np.resize(source, size)), (audio.RATE, np.resize(other, size))  # of exactly SECONDS
-    if voices.attractor:
+    if voices.bundle.has("attractor"):
         both = (audio.RATE, source[1] + other[1])
         jobs["our whole extract(two at once)"] = (lambda: voices.extract(both, 2), voices.encoder, voices.attractor)
-    if voices.flow_vae:
-        jobs["our whole convert(source, clip)"] = (lambda: voices.convert(source, other), voices.encoder, voices.tts, voices.flow_vae)
+    if voices.bundle.has("flow_vae"):
+        jobs["our whole convert(source, clip)"] = (lambda: voices.convert(source, other), voices.encoder, voices.flow_vae)
     with torch.no_grad():
         taken = medians({name: job for name, (job, *_) in jobs.items()}, 7)
     table(f"Inference of {SECONDS:g} s", "RTF", {name: millions(*nets) for name, (_, *nets) in jobs.items()}, taken, SECONDS)
     nets = {"HiFi-GAN V1, critics as wide as the papers'": (HiFiGANDecoder(c.C, c.G), Discriminator(**PAPERS)),
             "HiFi-GAN V1, our slim critics": (HiFiGANDecoder(c.C, c.G), Discriminator()),
-            f"our decoder ({c.decoder}), our slim critics": (Vits(c).decoder, Discriminator())}
+            f"our decoder ({c.decoder}), our slim critics": (Codec(c).decoder, Discriminator())}
     taken = medians({name: trainer(*pair, c.C, c.G) for name, pair in nets.items()}, 3)
     table(f"One adversarial step, {BATCH} x {SEGMENT} frames, float32", "s", {k: millions(*v) for k, v in nets.items()}, taken)
 

@@ -67,7 +67,7 @@ for row in same_words[:3]:
 
 # %%
 if (corpus.EMBEDDED.parents[1] / "checkpoints" / "tts").is_dir():
-    from lib.voices.synthesis import Voices
+    from lib.voices import Voices
     clip = audio.load(rows[0]["audio"])
     speech = Voices.load().speak("Nobody has ever said this sentence in this voice.", voice=clip, seed=0)
     show.display(show.player(speech.wav, speech.rate, label=f"a sentence in the voice {rows[0]['speaker']}"))

@@ -60,10 +60,11 @@ from lib.evaluation import metrics
 from lib.nn import align, flows
 from lib.training import budget
 from lib.data.clips import Clips
+from lib.models.codec import Codec, CodecConfig
 from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
 from lib.models.vits import Vits, VitsConfig
 from lib.nn.blocks import slices
-from lib.voices.synthesis import Voices
+from lib.voices import Voices
 from lib.nn.critics import Discriminator
 
 BUDGET = budget.current()
@@ -127,23 +128,27 @@ if (CHECKPOINTS / "tts").is_dir():
 encoder, encoder_card = training.load(os.environ.get("VOICE_ATLAS_ENCODER", CHECKPOINTS / "speaker_encoder"), SpeakerEncoder, SpeakerEncoderConfig)
 rows = corpus.rows(corpus.source(BUDGET), "train", hours=budget.pick(quick=1, full=20))
 clips = Clips(rows, RUN.parent / "cache", lambda wav: encoder.windows(torch.tensor(wav)[None, None]).numpy(),
-                     tag=encoder_card["figures"]["eer"])
+                     tag=training.fingerprint(encoder))
 print(f"{len(rows)} clips of {len(clips.people)} voices, {clips.left_out} left out")
 
 START = budget.pick(quick="shipped", full="nothing") if (CHECKPOINTS / "tts").is_dir() else "nothing"
 torch.manual_seed(0)
-config = VitsConfig(len(text.SYMBOLS))
-vits, critic = Vits(config), Discriminator()
-for name, net in ("tts", vits), ("discriminator", critic):
-    if START == "shipped" and (CHECKPOINTS / name).is_dir():
-        net.load_state_dict(training.read(CHECKPOINTS / name))
+config, critic = VitsConfig(len(text.SYMBOLS)), Discriminator()
+if START == "shipped":
+    codec, _ = training.load(CHECKPOINTS / "codec", Codec, CodecConfig)
+    vits, start_card = training.load(CHECKPOINTS / "tts", Vits, VitsConfig, codec=codec)
+else:
+    codec, start_card = Codec(), "nothing"
+    vits = Vits(config, codec)
+if START == "shipped" and (CHECKPOINTS / "discriminator").is_dir():
+    critic.load_state_dict(training.read(CHECKPOINTS / "discriminator"))
 
 
 @torch.inference_mode()
 def again(wav, spk_emb):
     """wav [T] through posterior and decoder, the mean of z without noise: [T // HOP * HOP]."""
-    m_q, _, g = vits.encode(torch.tensor(wav)[None, None], spk_emb[None])
-    return vits.decoder(m_q, g)[0, 0].numpy()
+    m_q, _, g = codec.encode(torch.tensor(wav)[None, None], spk_emb[None])
+    return codec.decoder(m_q, g)[0, 0].numpy()
 
 
 def say(words, spk_emb, seed=0, **how):
@@ -345,7 +350,7 @@ def stage(name, step, nets, parts, lr, draw, steps, warmup=200, floor=0.2, clip=
     return result["log"]
 
 
-fresh = Vits(config)
+fresh = Vits(config, Codec())
 log = stage("one-stage", joint, {"vits": fresh, "critic": Discriminator()}, [fresh], 2e-4,
             lambda rng: clips.batch(rng, FRAMES), steps=budget.pick(quick=4, full=20), clip=1000)
 
@@ -358,7 +363,7 @@ log = stage("one-stage", joint, {"vits": fresh, "critic": Discriminator()}, [fre
 # noise of the first steps), then the critic joins.
 
 # %%
-half, both = [vits.conditioning, vits.posterior, vits.decoder], {"vits": vits, "critic": critic}
+half, both = [codec.conditioning, codec.posterior, codec.decoder], {"vits": vits, "critic": critic}
 stage("mel", autoencoder, {"vits": vits}, half, 1e-3, lambda rng: clips.stretches(rng, BATCH, 64, other=0.0),
       budget.pick(quick=40, full=1500), floor=0.3, clip=1000, seed=1)
 log = stage("adversarial", adversarial, both, half, 4e-4, lambda rng: clips.stretches(rng, BATCH * 2 // 3, 64, other=0.0),
@@ -427,7 +432,7 @@ def through(wav, bands, turns=32):
 
 def code(wav, spk_emb, band):
     """m_q and logs_q [1, C, F] of one clip."""
-    return vits.encode(torch.tensor(wav)[None, None], torch.tensor(spk_emb)[None], torch.tensor([band]))[:2]
+    return codec.encode(torch.tensor(wav)[None, None], torch.tensor(spk_emb)[None], torch.tensor([band]))[:2]
 
 
 show.display(*(show.player(through(ref_wav, bands), label=f"through {bands} bands") for bands in (80, 160)))
@@ -455,7 +460,7 @@ log = stage("prior", prior, {"vits": vits}, text_half, 1e-3, lambda rng: clips.b
 # %%
 log = stage("joint", joint, both, [vits], 3e-4, lambda rng: clips.batch(rng, FRAMES * 3 // 4), budget.pick(quick=10, full=1400),
             warmup=100, clip=1000, average=0.998, seed=5)
-stage("polish", adversarial, both, [vits.decoder], 3e-4, lambda rng: clips.stretches(rng, BATCH * 2 // 3, 64, other=0.0),
+stage("polish", adversarial, both, [codec.decoder], 3e-4, lambda rng: clips.stretches(rng, BATCH * 2 // 3, 64, other=0.0),
       budget.pick(quick=6, full=2000), warmup=100, floor=0.05, clip=1000, average=0.995, seed=11)
 price, steps = {line["stage"]: line["s/step"] for line in BILL}, budget.pick(quick=50, full=1850)
 show.display(show.table(BILL, "What each stage cost"))
@@ -602,8 +607,9 @@ show.exercise(2, share, lambda answer: all(np.isclose(answer({"somebody else": f
 spent = "; ".join(f"{line['stage']} {line['steps']} steps in {line['seconds']:.0f} s" for line in BILL[1:])
 card = {"name": "tts", "source": "notebooks/src/03_zero_shot_tts.py", **corpus.credits(rows), "budget": f"{BUDGET}, from {START}: {spent}; batches of {BATCH} s and {FRAMES} frames; "
         f"{budget.device()}", "encoder": encoder_card["budget"],
-        "start": training.load(CHECKPOINTS / "tts", Vits, VitsConfig)[1] if START == "shipped" else "nothing", "figures": {f"secs, {name}": round(v, 3) for name, v in secs.items()}}
-training.save(RUN / "export", vits, config, card)
+        "start": start_card, "figures": {f"secs, {name}": round(v, 3) for name, v in secs.items()}}
+training.save(RUN / "codec", codec, codec.config, card | {"name": "codec"})
+training.save(RUN / "export", vits, config, card, lenders={"codec": RUN / "codec"})
 training.save(RUN / "discriminator", critic, None, card | {"name": "discriminator"})
 show.display(show.table([{"card": key, "says": str(value)} for key, value in card.items()]))
 

@@ -61,7 +61,7 @@ from lib.evaluation import metrics, statistics
 from lib.training import budget
 from lib.data.clips import Clips
 from lib.models.vits import Vits, VitsConfig
-from lib.voices.synthesis import Voices
+from lib.voices import Voices
 
 BUDGET = budget.current()
 ROOT, CHECKPOINTS = corpus.EMBEDDED.parents[2], corpus.EMBEDDED.parents[1] / "checkpoints"
@@ -88,8 +88,8 @@ for name, spk_emb in ("one", one), ("halfway", filling.interpolate(one, two, 0.5
 
 # %%
 encoder = voices.encoder.requires_grad_(False)
-base, base_card = training.load(os.environ.get("VOICE_ATLAS_TTS", CHECKPOINTS / "tts"), Vits, VitsConfig)
-everything, tag = corpus.rows(corpus.source(BUDGET), hours=budget.pick(quick=1, full=20)), voices.cards["speaker_encoder"]["figures"]["eer"]
+base, base_card = training.load(os.environ.get("VOICE_ATLAS_TTS", CHECKPOINTS / "tts"), Vits, VitsConfig, codec=voices.codec)
+everything, tag = corpus.rows(corpus.source(BUDGET), hours=budget.pick(quick=1, full=20)), training.fingerprint(encoder)
 rows, held_out = ([row for row in everything if row["split"] == split] for split in ("train", "valid"))
 
 
@@ -318,16 +318,17 @@ def train_and_examine(name, config, data, seed):
     if (folder / "marks.json").exists():
         return json.loads((folder / "marks.json").read_text())
     net, mine = copy.deepcopy(base), Clips(sets[data], ROOT / "runs/cache", embed, tag)
-    z = mine.latents(RUN / f"{data}.f16", lambda wav, spk_emb, band: base.encode(
+    z = mine.latents(RUN / f"{data}.f16", lambda wav, spk_emb, band: base.codec.encode(
         torch.tensor(wav)[None, None], torch.tensor(spk_emb)[None], torch.tensor([band]))[:2])
-    net.posterior.requires_grad_(False), net.decoder.requires_grad_(False)
+    net.codec.posterior.requires_grad_(False), net.codec.decoder.requires_grad_(False)
     optim = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], 2e-4, (0.8, 0.99))
     training.fit(learner(config), {"vits": net}, {"vits": optim}, toss(config, lambda rng: mine.batch(rng, FRAMES, z)), STEPS,
               weights=WEIGHTS, rate=training.cosine(STEPS, STEPS // 5), seed=seed, log_every=STEPS)
     marks = examine(net.cpu().eval(), folder)
     if name in ("Baseline", "+LF") and seed == 0:  # two systems for the blind test of the tab Listen
         (home := budget.pick(quick=RUN, full=CHECKPOINTS.parent) / "listening" / f"tts, {name}").mkdir(parents=True, exist_ok=True)
-        mouth = Voices(encoder, net, voices.cards)
+        mouth = Voices.load()
+        mouth.bundle.put("tts", net, base_card)
         for row in [row for row in virtual if row["id"].endswith(("_00", "_02"))][: budget.pick(quick=1, full=6)]:
             clip = [other for other in virtual if other["speaker"] == row["speaker"]][-1]
             mouth.speak(row["text"], mouth.embed(clip["audio"])).save(home / f"{row['id']}.ogg")
@@ -440,7 +441,7 @@ show.exercise(2, crowded, lambda answer: all(abs(float(answer(one, known)) - flo
 # %%
 vits, steps, lf = copy.deepcopy(base), budget.pick(quick=4, full=1500), filling.FillingConfig()
 clips.order = np.array([i for i in clips.order if clips.rows[i].get("accent") in (None, "", "native")])  # as in lesson 03
-z = clips.latents(RUN / "everybody.f16", lambda wav, spk_emb, band: base.encode(
+z = clips.latents(RUN / "everybody.f16", lambda wav, spk_emb, band: base.codec.encode(
     torch.tensor(wav)[None, None], torch.tensor(spk_emb)[None], torch.tensor([band]))[:2])
 parts = torch.nn.ModuleList([vits.text, vits.flow, vits.durations, vits.rhythm])
 result = training.fit(learner(lf), {"vits": vits}, {"vits": torch.optim.AdamW(parts.parameters(), 1e-4, (0.8, 0.99))},
@@ -448,7 +449,7 @@ result = training.fit(learner(lf), {"vits": vits}, {"vits": torch.optim.AdamW(pa
                    rate=training.cosine(steps, min(100, steps // 3), 0.1), ema="vits", ema_decay=budget.pick(quick=0.9, full=0.998))
 card = {"name": "tts", "source": "notebooks/src/04_latent_filling.py", **corpus.credits(rows), "start": base_card["budget"], "figures": {"table": found},
         "budget": f"{BUDGET}: {result['step']} of {steps} steps, tau {lf.tau}, {FRAMES} frames each, {result['seconds']:.0f} s on {budget.device()}"}
-training.save(RUN / "export", vits := result["ema"].cpu().eval(), base.config, card, pack=True)
+training.save(RUN / "export", vits := result["ema"].cpu().eval(), base.config, card, pack=True, lenders={"codec": CHECKPOINTS / "codec"})
 wav = vits.infer(torch.tensor([text.encode(WORDS)]), filling.interpolate(one, two, 0.5)[None], 0.1)[0]
 show.display(show.player(audio.normalise(wav[0, 0].detach().numpy()), label="halfway between one and two, trained on"))
 

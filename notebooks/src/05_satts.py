@@ -46,7 +46,6 @@ if importlib.util.find_spec("lib") is None:  # Colab: nothing is here yet
 import copy
 import dataclasses
 import functools
-import hashlib
 import itertools
 import json
 import shutil
@@ -60,9 +59,11 @@ from lib.evaluation import metrics, statistics
 from lib.training import budget
 from lib.voices import people
 from lib.data.clips import Clips
-from lib.models.attractor import AttractorConfig, SpeakerAttractor, modulus, spoken
+from lib.models.attractor import AttractorConfig, SpeakerAttractor, modulus
+from lib.voices.extract import spoken
+from lib.models.codec import Codec
 from lib.models.vits import Vits, VitsConfig
-from lib.voices.synthesis import Voices
+from lib.voices import Voices
 
 BUDGET = budget.current()
 RUN, CHECKPOINTS = corpus.EMBEDDED.parents[2] / f"runs/05-{BUDGET}", corpus.EMBEDDED.parents[1] / "checkpoints"
@@ -147,10 +148,9 @@ print("the sum over points, k-means with K = 1 and the library agree:", list(cen
 # Held-out people are on the other side, as always. One clip of each is their reference.
 
 # %%
-base, base_card = training.load(os.environ.get("VOICE_ATLAS_TTS", CHECKPOINTS / "tts"), Vits, VitsConfig)
+base, base_card = training.load(os.environ.get("VOICE_ATLAS_TTS", CHECKPOINTS / "tts"), Vits, VitsConfig, codec=voices.codec)
 EARS = {"verification": voices.encoder, "attractor": voices.attractor}
-TAGS = {"verification": voices.cards["speaker_encoder"]["figures"]["eer"],
-        "attractor": "attractor-{eer}-{si_sdri_2}".format(**voices.cards["attractor"]["figures"])}
+TAGS = {kind: training.fingerprint(ear) for kind, ear in EARS.items()}
 
 
 def windows(kind, wav):
@@ -190,8 +190,8 @@ print("equal in both:", ", ".join(sorted(same)), "| numbers in a voice:", one["s
 # `"fitted"`: the door is hung anew, in a moment. `VOICE_ATLAS_START` overrides the choice.
 
 # %%
-kinds = dict(base.config.embeddings) | {"attractor": voices.attractor.config.D}
-start = Vits(dataclasses.replace(base.config, embeddings=tuple(kinds.items()))).eval()
+kinds = dict(base.codec.config.embeddings) | {"attractor": voices.attractor.config.D}
+start = Vits(base.config, Codec(dataclasses.replace(base.codec.config, embeddings=tuple(kinds.items())))).eval()
 missing, unexpected = start.load_state_dict(base.state_dict(), strict=False)
 assert not unexpected and all("project.attractor" in name for name in missing)
 wanted = os.environ.get("VOICE_ATLAS_START") or budget.pick(quick="shipped", full="fitted")
@@ -238,7 +238,7 @@ known = {kind: np.stack([unit(np.concatenate([mine.windows[i] for i in group]).m
 strangers = {kind: np.stack([vector(kind, wav) for wav in clean]) for kind in EARS}
 (s, a), (s_new, a_new) = (map(torch.tensor, people.values()) for people in (known, strangers))
 with torch.no_grad():
-    h, h_new = map(start.conditioning.project["verification"][0], (s, s_new))
+    h, h_new = map(start.codec.conditioning.project["verification"][0], (s, s_new))
 turn, PRICES = torch.arange(len(a)) % 5, (1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 left_out = {price: np.mean([explained(a[turn == k], h[turn == k], ridge(a[turn != k], h[turn != k], price)) for k in range(5)]) for price in PRICES}
 best = max(left_out, key=left_out.get)
@@ -251,8 +251,8 @@ show.display(show.table([{"voices": name, "explained": share} for name, share in
 # door; through a new door with random weights (*some* voice, but whose?); and through the one just fitted.
 
 # %%
-(old, new), lost = start.conditioning.project.values(), copy.deepcopy(start)
-torch.manual_seed(0), [part.reset_parameters() for part in lost.conditioning.project["attractor"]]
+(old, new), lost = start.codec.conditioning.project.values(), copy.deepcopy(start)
+torch.manual_seed(0), [part.reset_parameters() for part in lost.codec.conditioning.project["attractor"]]
 if START == "fitted":
     new[0].weight.data, new[0].bias.data = U[:-1].T.contiguous(), U[-1].clone()
     new[1].load_state_dict(old[1].state_dict())
@@ -287,8 +287,8 @@ if BUDGET == "quick":  # begins anew each time; a full run continues where it wa
     shutil.rmtree(RUN, ignore_errors=True)
 RUN.mkdir(parents=True, exist_ok=True)
 FRAMES, STEPS, WEIGHTS = budget.pick(quick=600, full=2500), budget.pick(quick=8, full=300), {"kl": 50.0, "duration": 1.0, "rhythm": 1.0}
-lender = hashlib.sha256(b"".join(value.numpy().tobytes() for value in base.state_dict().values())).hexdigest()[:16]
-z = clips["verification"].latents(RUN / f"latents-{lender}.f16", lambda wav, spk_emb, band: base.encode(
+lender = training.fingerprint(base)
+z = clips["verification"].latents(RUN / f"latents-{lender}.f16", lambda wav, spk_emb, band: base.codec.encode(
     torch.tensor(wav)[None, None], torch.tensor(spk_emb)[None], torch.tensor([band]))[:2])
 (HERE := RUN / "-".join((lender, *map(str, TAGS.values())))).mkdir(exist_ok=True)  # other weights of any of the three: another folder
 
@@ -300,7 +300,7 @@ def trained(name, kind):
         yield "vits", {"kl": losses.kl(out["z_p"], out["logs_q"], out["m_p"], out["logs_p"], out["z_mask"]),
                        "duration": losses.duration_mse(out["logw"], out["w"], out["x_mask"]), "rhythm": out["rhythm"].mean()}
     net = copy.deepcopy(start)
-    [p.requires_grad_(False) for p in (*net.posterior.parameters(), *net.decoder.parameters(), net.conditioning.band)]
+    [p.requires_grad_(False) for p in (*net.codec.posterior.parameters(), *net.codec.decoder.parameters(), net.codec.conditioning.band)]
     optim = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], 1e-4, (0.8, 0.99))
     result = training.fit(step, {"vits": net}, {"vits": optim}, lambda rng: clips[kind].batch(rng, FRAMES, z), STEPS, HERE / name, weights=WEIGHTS,
                        rate=training.cosine(STEPS, STEPS // 5), seed=5, log_every=budget.pick(quick=2, full=10))
@@ -589,12 +589,13 @@ show.exercise(2, common, lambda answer: all(tuple(map(int, answer(one, two))) ==
 # `assets/checkpoints/tts`, if that row permits it.
 
 # %%
-LENT = ("posterior", "decoder", "conditioning.project.verification", "conditioning.band")
+LENT = ("codec.posterior", "codec.decoder", "codec.conditioning.project.verification", "codec.conditioning.band")
 assert all(torch.equal(value, satts.state_dict()[name]) for name, value in base.state_dict().items() if name.startswith(LENT))
 card = {"name": "tts", "source": "notebooks/src/05_satts.py", **corpus.credits(rows), "start": base_card,
         "budget": f"{BUDGET}: door for attractors {START}, {STEPS} steps of about {FRAMES} frames in {spent:.0f} s; {budget.device()}",
         "embeddings": {name: voices.cards[name]["budget"] for name in ("speaker_encoder", "attractor")}, "figures": {"explained of the old door": held, **tables}}
-training.save(RUN / "export", satts, satts.config, card, pack=True)
+training.save(RUN / "codec", satts.codec, satts.codec.config, card | {"name": "codec"}, pack=True)
+training.save(RUN / "export", satts, satts.config, card, pack=True, lenders={"codec": RUN / "codec"})
 show.display(show.table([{"card": key, "says": str(value)[:300]} for key, value in card.items()]))
 
 # %% [markdown]

@@ -50,7 +50,6 @@ if importlib.util.find_spec("lib") is None:  # Colab: nothing is here yet
 
 # %%
 import copy
-import hashlib
 import shutil
 
 import numpy as np
@@ -62,6 +61,7 @@ from lib.data import corpus
 from lib.evaluation import metrics, statistics
 from lib.training import budget
 from lib.data.clips import Clips
+from lib.models.codec import Codec, CodecConfig
 from lib.models.flow_vae import ContentEncoder, FlowVAE, FlowVAEConfig, standardise
 from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
 from lib.models.vits import Vits, VitsConfig
@@ -69,16 +69,12 @@ from lib.nn.blocks import slices
 from lib.nn.critics import Discriminator
 
 
-def fingerprint(folder):
-    """A name for the weights in a folder."""
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(folder.glob("*.safetensors")))).hexdigest()[:16]
-
-
 BUDGET = budget.current()
 RUN, CHECKPOINTS = corpus.EMBEDDED.parents[2] / f"runs/06-{BUDGET}", corpus.EMBEDDED.parents[1] / "checkpoints"
 encoder, encoder_card = training.load(CHECKPOINTS / "speaker_encoder", SpeakerEncoder, SpeakerEncoderConfig)
-vits, vits_card = training.load(CHECKPOINTS / "tts", Vits, VitsConfig)
-lender = fingerprint(CHECKPOINTS / "tts")
+codec, codec_card = training.load(CHECKPOINTS / "codec", Codec, CodecConfig)
+vits, vits_card = training.load(CHECKPOINTS / "tts", Vits, VitsConfig, codec=codec)
+lender = training.fingerprint(codec)
 START = os.environ.get("VOICE_ATLAS_START", budget.pick(quick="shipped", full="nothing"))
 START = START if (CHECKPOINTS / "flow_vae").is_dir() else "nothing"
 if BUDGET == "quick":  # begins anew each time; a full run continues where it was stopped
@@ -95,7 +91,7 @@ virtual = corpus.rows()  # the embedded corpus: its last three speakers are nobo
 source, target = (next(row for row in virtual if row["speaker"] == speaker) for speaker in ("va-21", "va-20"))
 show.display(show.player(corpus.wav(source), label="source"), show.player(corpus.wav(target), label="voice to borrow"))
 if (CHECKPOINTS / "flow_vae").is_dir():
-    shipped, _ = training.load(CHECKPOINTS / "flow_vae", lambda config: FlowVAE(config, vits), FlowVAEConfig)
+    shipped, _ = training.load(CHECKPOINTS / "flow_vae", FlowVAE, FlowVAEConfig, codec=codec)
     wavs = [torch.tensor(corpus.wav(row))[None, None] for row in (source, target)]
     show.display(show.player(audio.normalise(shipped.convert(wavs[0], *(encoder.embed(wav)[None].detach() for wav in wavs))[0, 0].numpy()), label="converted"))
 
@@ -130,10 +126,10 @@ if (CHECKPOINTS / "flow_vae").is_dir():
 
 # %%
 rows = [row for row in corpus.rows(corpus.source(BUDGET), "train", hours=budget.pick(quick=1, full=20)) if row.get("accent") in (None, "", "native")]
-clips = Clips(rows, RUN.parent / "cache", lambda wav: encoder.windows(torch.tensor(wav)[None, None]).numpy(), encoder_card["figures"]["eer"])
+clips = Clips(rows, RUN.parent / "cache", lambda wav: encoder.windows(torch.tensor(wav)[None, None]).numpy(), training.fingerprint(encoder))
 first = np.concatenate([[0], np.cumsum(clips.frames)])
 mels, f0 = perturb.views(clips, RUN)  # once
-z = clips.latents(RUN / f"latents-{lender}.f16", lambda wav, spk_emb, band: vits.encode(
+z = clips.latents(RUN / f"latents-{lender}.f16", lambda wav, spk_emb, band: codec.encode(
     torch.tensor(wav)[None, None], torch.tensor(spk_emb)[None], torch.tensor([band]))[:2])
 registers = np.array([audio.register(f0[a:b]) for a, b in zip(first, first[1:])], "float32")
 
@@ -160,7 +156,7 @@ def sounding(i):
     return x[path.argmax(0).numpy()]
 
 
-tokens = clips.kept(RUN / f"tokens-{lender}.npy", sounding)
+tokens = clips.kept(RUN / f"tokens-{training.fingerprint(vits)}.npy", sounding)
 print("one second of one clip:", "".join(text.SYMBOLS[token] for token in tokens[40:100].astype(int)))
 signal, noise = np.asarray(z[::50, 0], "float32").std(0), np.exp(np.asarray(z[::50, 1], "float32")).mean(0)
 print(f"in {(noise > signal).mean():.0%} of the channels of z, the posterior's noise is larger than what its means vary by")
@@ -266,10 +262,12 @@ print("a tilt moves the mel by up to {:.1f}, the standardised mel by {:.1f}".for
 # %%
 torch.manual_seed(0)
 config = FlowVAEConfig()
-fresh, vc, critic, judge = FlowVAE(config, vits), FlowVAE(config, vits), Discriminator(), copy.deepcopy(encoder).requires_grad_(False)
-for name, net in ("flow_vae", vc), ("discriminator", critic):
-    if (CHECKPOINTS / name).is_dir() and (START != "nothing" or net is critic):
-        net.load_state_dict(training.read(CHECKPOINTS / name))
+fresh, vc, critic, judge = FlowVAE(config, codec), FlowVAE(config, codec), Discriminator(), copy.deepcopy(encoder).requires_grad_(False)
+[net.flow.load_state_dict(vits.flow.state_dict()) for net in (fresh, vc)]  # a start: the flow of lesson 03
+if START != "nothing":
+    vc, _ = training.load(CHECKPOINTS / "flow_vae", FlowVAE, FlowVAEConfig, codec=codec)
+if (CHECKPOINTS / "discriminator").is_dir():
+    critic.load_state_dict(training.read(CHECKPOINTS / "discriminator"))
 print({part: f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} million numbers" for part, net in vc.named_children()})
 
 # %% [markdown]
@@ -352,7 +350,7 @@ print({part: f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} million numb
 WEIGHTS = {"kl": 50.0, "contrastive": 5.0, "register": 5.0, "mel": 45.0, "adv": 7.0, "fm": 40.0, "critic": 1.0, "token": 4.0, "voice": 20.0, "away": 20.0,
            "words": 8.0, "codes": 80.0, "adv_other": 9.0, "same": 30.0, "own": 30.0, "self": 40.0, "anchor": 10.0}
 reader = torch.nn.Conv1d(config.code, len(text.SYMBOLS), 1)  # reads tokens off a code; only training needs it
-ear = ContentEncoder(FlowVAEConfig(hidden=256, residual_layers=8, code=len(text.SYMBOLS)))  # and so this
+ear = ContentEncoder(FlowVAEConfig(hidden=256, residual_layers=8, code=len(text.SYMBOLS)), codec.config.C, codec.config.G)  # and so this
 
 
 def prior_losses(out, batch, slice_=96):  # the contrastive loss looks at 96 frames: its cost grows with their square
@@ -415,12 +413,12 @@ def finish(nets, batch):
 # %%
 def stage(name, step, net, learn, count, frames, steps, lr, others=(), weights=WEIGHTS, seed=0, folder=RUN):
     """Train the modules in `learn` (and the critic, where others are given); the averaged weights of `net` replace the last ones."""
-    vits.requires_grad_(False), vc.requires_grad_(False)
-    nets = {"vc": vc if net is vits else net, "vits": vits, "reader": reader, **dict(others)}
+    vc.requires_grad_(False)
+    nets = {"vc": net, "reader": reader, **dict(others)}
     learns = {"vc": [one.requires_grad_(True) for one in learn], **({"critic": [critic]} if others else {})}
     optims = {key: torch.optim.AdamW([p for one in parts for p in one.parameters()], lr, (0.8, 0.99), weight_decay=0.01) for key, parts in learns.items()}
     result = training.fit(step, nets, optims, lambda rng: stretches(rng, count, frames), steps, folder and folder / name, weights=weights,
-                       seed=seed, clip=1000.0 if others else 5.0, rate=training.cosine(steps, min(100, steps // 4), 0.1), ema="vits" if net is vits else "vc",
+                       seed=seed, clip=1000.0 if others else 5.0, rate=training.cosine(steps, min(100, steps // 4), 0.1), ema="vc",
                        ema_decay=budget.pick(quick=0.9, full=0.998), log_every=budget.pick(quick=20, full=50))
     assert result["finished"], f"{name} stopped at step {result['step']} of {steps}: run this again to go on from there"
     net.load_state_dict(result["ema"].state_dict())
@@ -430,13 +428,13 @@ def stage(name, step, net, learn, count, frames, steps, lr, others=(), weights=W
 
 if START != "kept":
     gentle = 0.1 if START == "shipped" else 1.0
-    log, *bill = stage("content", content, vc, [vc, reader], *budget.pick(quick=(8, 96, 40), full=(12, 256, 3700)), 1e-3 * gentle, seed=1)
+    log, *bill = stage("content", content, vc, [vc.content, vc.flow, vc.register, reader], *budget.pick(quick=(8, 96, 40), full=(12, 256, 3700)), 1e-3 * gentle, seed=1)
     bill += stage("ear", hearing, ear, [ear], *budget.pick(quick=(8, 96, 30), full=(24, 96, 5000)), 1e-3, seed=3)[1:]
     listener, ear = (copy.deepcopy(one).requires_grad_(False) for one in (vc.content, ear))
     others, size = {"critic": critic, "judge": judge, "listener": listener, "ear": ear}, budget.pick(quick=(4, 96, 6), full=(10, 128, 3000))
     softly = {"voice": 6.0, "away": 0.0, "words": 14.0, "same": 0.0, "own": 0.0, "self": 0.0}  # for flow and prior
-    more, line = stage("finish", finish, vc, [vc, vits.decoder], *size, 3e-4 * gentle, others, WEIGHTS | softly, seed=4)
-    _, last = stage("decoder", finish, vits, [vits.posterior, vits.decoder], *size[:2], budget.pick(quick=6, full=1000), 3e-4 * gentle, others, WEIGHTS | {"kl": 0.0, "contrastive": 0.0, "register": 0.0}, seed=5)
+    more, line = stage("finish", finish, vc, [vc.content, vc.flow, vc.register, codec.decoder], *size, 3e-4 * gentle, others, WEIGHTS | softly, seed=4)
+    _, last = stage("decoder", finish, vc, [codec.posterior, codec.decoder], *size[:2], budget.pick(quick=6, full=1000), 3e-4 * gentle, others, WEIGHTS | {"kl": 0.0, "contrastive": 0.0, "register": 0.0}, seed=5)
     show.display(show.losses(log + more, ["kl", "contrastive"], "What is predicted, and what is kept"), show.table([*bill, line, last], "What it cost"))
 
 # %% [markdown]
@@ -492,9 +490,9 @@ pairs, answers = couples(*[[row for row in virtual if row["split"] == "valid"]] 
 
 # %%
 for seed, (name, known) in [(seed, one) for seed in range(3) for one in answers.items()]:
-    (net := FlowVAE(config, vits)).load_state_dict(fresh.state_dict())
+    (net := FlowVAE(config, codec)).load_state_dict(fresh.state_dict())
     weights = WEIGHTS | {"token": 0.0, "contrastive": WEIGHTS["contrastive"] * {"with": 1.0, "with a tenth of": 0.1, "without": 0.0}[name]}
-    stage(f"{name} {seed}", content, net, [net, reader], 8, 96, budget.pick(quick=25, full=1200), 1e-3, weights=weights, seed=seed, folder=None)
+    stage(f"{name} {seed}", content, net, [net.content, net.flow, net.register, reader], 8, 96, budget.pick(quick=25, full=1200), 1e-3, weights=weights, seed=seed, folder=None)
     known.append((know(net, pairs), net))
 summary = {question: {name: statistics.mos_ci([one[question] for one, _ in known]) for name, known in answers.items()} for question in answers["with"][0][0]}
 show.display(show.table([{"question": question, **{f"{name} the contrastive loss": "{:.1f} ({:.1f} to {:.1f})".format(*ci) for name, ci in by.items()}}
@@ -668,10 +666,10 @@ show.exercise(2, fade, lambda answer: all((g := np.asarray(answer(n)))[0] == 0 a
 # %%
 ours = [row for row in table if row["system"] == "ours" and row["situation"] == "unseen to unseen"][0]
 spent = "; ".join(f"{one['stage']} {one['steps']} steps in {one['seconds']:.0f} s" for one in bill)
-training.save(RUN / "tts", vits, vits.config, vits_card | {"decoder": f"learned, in the end with the posterior, in lesson 06, {bill[-2]['steps']} and {bill[-1]['steps']} steps"}, pack=True)
+training.save(RUN / "codec", codec, codec.config, codec_card | {"decoder": f"learned, in the end with the posterior, in lesson 06, {bill[-2]['steps']} and {bill[-1]['steps']} steps"}, pack=True)
 card = {"name": "flow_vae", "source": "notebooks/src/06_voice_conversion.py", **corpus.credits(rows), "start": vits_card["budget"],
         "budget": f"{BUDGET}, from {START}: {spent}; {budget.device()}", "figures": {**ours, "ablation": {key: str(value) for key, value in summary.items()}}}
-training.save(RUN / "export", vc, config, card | {"tts": fingerprint(RUN / "tts")}, pack=True)
+training.save(RUN / "export", vc, config, card, pack=True, lenders={"codec": RUN / "codec"})
 show.display(show.table([{"card": key, "says": str(value)} for key, value in card.items()]))
 
 # %% [markdown]

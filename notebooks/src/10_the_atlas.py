@@ -60,7 +60,7 @@ from lib import audio, show, training
 from lib.data import corpus, filling
 from lib.training import budget
 from lib.voices import maps
-from lib.voices.synthesis import Voices
+from lib.voices import Voices
 
 BUDGET = budget.current()
 voices, virtual = Voices.load(), corpus.rows(split="valid")
