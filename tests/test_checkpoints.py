@@ -1,13 +1,17 @@
 """Checkpoint folders: what training.save writes, training.load gives back, or refuses by name."""
 import dataclasses
+import json
+import re
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from test_train import same
 
 from lib import training
+from lib.paths import CHECKPOINTS
+from lib.voices import Bundle
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,37 +94,193 @@ def test_large_nets_are_cut_into_small_files_and_old_ones_removed(tmp_path):
     assert large.width > small.width
 
 
-def spoil(folder, name):
+def spoil(folder, how):
     """Damage the checkpoint in `folder` in one way."""
-    config, model = folder / "config.json", folder / "model.safetensors"
-    if name.startswith("no "):
-        (folder / name[3:]).unlink()
-    elif name == "another net's config":
-        config.write_text('{"depth": 3}')
-    elif name == "other sizes":
-        config.write_text(config.read_text().replace("6", "7"))
-    elif name == "a tensor is missing":
+    config, model, card = folder / "config.json", folder / "model.safetensors", folder / "card.json"
+    changed = {
+        "another net's config": (config, '{"depth": 3, "tensors": {"model.safetensors": 7}, "needs": {}}'),
+        "other sizes": (config, config.read_text().replace('"width": 6', '"width": 7')),
+        "broken config": (config, '{"width": '),
+        "config null": (config, "null"),
+        "config without counts": (config, '{"width": 6, "kinds": []}'),
+        "broken card": (card, ""),
+        "card a list": (card, "[]"),
+        "card without figures": (card, '{"data": "x", "licence": "y", "budget": "quick"}'),
+    }
+    if how.startswith("no "):
+        (folder / how[3:]).unlink()
+    elif how in changed:
+        path, text = changed[how]
+        path.write_text(text)
+    elif how == "a tensor is missing":
         save_file({"body.0.weight": torch.zeros(4, 6)}, model)
-    elif name == "truncated":
+    elif how == "truncated":
         model.write_bytes(model.read_bytes()[:100])
-    elif name == "a pickle":
+    elif how == "a pickle":
         torch.save({"x": torch.zeros(3)}, model)
-    elif name == "broken config":
-        config.write_text('{"width": ')
-    elif name == "broken card":
-        (folder / "card.json").write_text("")
+    elif how == "not a number":
+        save_file(load_file(model) | {"body.0.bias": torch.tensor([0, 1, float("nan"), 2])}, model)
+    elif how == "a stale shard":
+        save_file({"body.0.bias": torch.zeros(4)}, folder / "model-2.safetensors")
 
 
-@pytest.mark.parametrize("name", ["no model.safetensors", "no config.json", "no card.json", "another net's config", "other sizes",
-                                  "a tensor is missing", "truncated", "a pickle", "broken config", "broken card"])
-def test_broken_checkpoints_are_named(tmp_path, name):
+@pytest.mark.parametrize("how", [
+    "no model.safetensors", "no config.json", "no card.json", "another net's config", "other sizes", "a tensor is missing",
+    "truncated", "a pickle", "broken config", "broken card", "config null", "config without counts", "card a list",
+    "card without figures", "not a number", "a stale shard"])
+def test_broken_checkpoints_are_named_in_one_line(tmp_path, how):
     """Catches a half-loaded net that speaks noise, and an error that does not say which file is at fault."""
     folder = tmp_path / "tts"
     training.save(folder, Net(), Config(), CARD)
-    spoil(folder, name)
+    spoil(folder, how)
     with pytest.raises(ValueError, match="tts") as caught:
         training.load(folder, Net, Config)
-    assert type(caught.value) is ValueError
+    assert type(caught.value) is ValueError and "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+@pytest.fixture
+def sharded(tmp_path, monkeypatch):
+    """Folder of a packed checkpoint in three files, the last with nothing but scales, as a large net has them."""
+    from lib.training import checkpoint
+    monkeypatch.setattr(checkpoint, "SHARD_BYTES", 40)
+    torch.manual_seed(0)
+    net = Net()
+    training.save(tmp_path / "tts", net, net.config, CARD, pack=True)
+    files = sorted(path.name for path in (tmp_path / "tts").glob("*.safetensors"))
+    assert files == ["model-2.safetensors", "model-3.safetensors", "model.safetensors"]
+    assert list(load_file(tmp_path / "tts" / "model-3.safetensors")) == ["body.0.weight:scale"]
+    return tmp_path / "tts"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model-2.safetensors", "model-3.safetensors"])
+def test_a_lost_file_is_missed(sharded, name):
+    """Catches weights that load without a word after a file is lost: one with nothing but scales made int8 pass for weights."""
+    training.load(sharded, Net, Config)
+    (sharded / name).unlink()
+    with pytest.raises(ValueError, match=f"tts.*{name}") as caught:
+        training.load(sharded, Net, Config)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("lost", ["body.0.weight:scale", "body.0.weight", "body.0.bias", "body.1.num_batches_tracked"])
+def test_a_lost_tensor_is_missed(tmp_path, lost):
+    """Catches one tensor too few in a file, also where somebody made the counts fit."""
+    folder = tmp_path / "tts"
+    training.save(folder, Net(), Config(), CARD, pack=True)
+    weights = load_file(folder / "model.safetensors")
+    del weights[lost]
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(ValueError, match=f"holds {len(weights)} of {len(weights) + 1} tensors"):
+        training.load(folder, Net, Config)
+    values = json.loads((folder / "config.json").read_text())
+    values["tensors"]["model.safetensors"] = len(weights)
+    (folder / "config.json").write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=re.escape(lost)):
+        training.load(folder, Net, Config)
+
+
+def test_every_shipped_tensor_is_accounted_for():
+    """Catches a shipped folder that `read` refuses."""
+    for folder in sorted(CHECKPOINTS.iterdir()):
+        assert training.read(folder), folder
+
+
+# ---------------------------------------------------------------- lenders
+
+class Lender(torch.nn.Module):
+    """What `Borrower` needs."""
+    NEEDS = ()
+
+    def __init__(self, config=Config()):  # noqa: B008
+        super().__init__()
+        self.config = config
+        self.out = torch.nn.Linear(config.width, 3)
+
+
+class Borrower(torch.nn.Module):
+    """A net with a weight of its own beside what is lent."""
+    NEEDS = ("codec",)
+
+    def __init__(self, config, codec):
+        super().__init__()
+        self.codec = codec
+        self.own = torch.nn.Linear(config.width, 2)
+
+
+@pytest.fixture
+def lent(tmp_path):
+    """Folder of checkpoints: a packed codec, and tts that was saved beside it."""
+    torch.manual_seed(0)
+    codec = Lender()
+    training.save(tmp_path / "codec", codec, codec.config, CARD, pack=True)
+    codec, _ = training.load(tmp_path / "codec", Lender, Config)
+    training.save(tmp_path / "tts", Borrower(Config(), codec), Config(), CARD, lenders={"codec": tmp_path / "codec"})
+    return tmp_path
+
+
+def test_what_is_lent_is_saved_once_and_comes_back_as_the_very_same(lent):
+    """Catches a copy of the lender, in the file or in memory."""
+    assert set(training.read(lent / "tts")) == {"own.weight", "own.bias"}
+    codec, _ = training.load(lent / "codec", Lender, Config)
+    net, _ = training.load(lent / "tts", Borrower, Config, codec=codec)
+    assert net.codec is codec and torch.equal(net.own.weight, training.read(lent / "tts")["own.weight"])
+    by_net = lent / "by net"
+    training.save(by_net, net, Config(), CARD, lenders={"codec": codec})
+    assert (by_net / "config.json").read_text() == (lent / "tts" / "config.json").read_text()
+
+
+def test_another_lender_is_refused_with_a_remedy(lent):
+    """Catches a codec that was trained on under a model that still speaks the old one's frames."""
+    before, _ = training.load(lent / "codec", Lender, Config)
+    training.save(lent / "codec", Lender(), Config(), CARD, pack=True)
+    other, _ = training.load(lent / "codec", Lender, Config)
+    names = [training.fingerprint(net) for net in (before, other)]
+    said = f"tts was trained on codec {names[0]}, this one is {names[1]}: restore .*codec from git, or train tts again"
+    with pytest.raises(ValueError, match=said):
+        training.load(lent / "tts", Borrower, Config, codec=other)
+
+
+def test_the_shipped_models_refuse_another_codec(tmp_path):
+    """The same, with all that ships: swapped, or moved by the last digit of one weight."""
+    for name in ("speaker_encoder", "codec", "tts", "flow_vae"):
+        (tmp_path / name).symlink_to(CHECKPOINTS / name)
+    bundle = Bundle(tmp_path)
+    with torch.no_grad():
+        bundle["codec"].decoder.head.bias[0] += 1e-6
+    for name in ("tts", "flow_vae"):
+        with pytest.raises(ValueError, match=f"{name} was trained on codec"):
+            bundle.check(name)
+    assert Bundle(tmp_path).check("tts", "flow_vae") is None
+
+
+@pytest.mark.parametrize("lenders", [{}, {"codec": Lender(), "other": Lender()}, {"codex": Lender()}])
+def test_every_lender_is_named(tmp_path, lenders):
+    """Catches a model that is saved without word of what it needs."""
+    with pytest.raises(ValueError, match="needs.*codec"):
+        training.save(tmp_path, Borrower(Config(), Lender()), Config(), CARD, lenders=lenders)
+    assert not list(tmp_path.glob("*"))
+
+
+def test_a_config_that_forgets_its_needs_is_refused(lent):
+    """Catches a check that an old or edited config.json goes round."""
+    codec, _ = training.load(lent / "codec", Lender, Config)
+    values = json.loads((lent / "tts" / "config.json").read_text())
+    for needs in ({}, None, []):
+        (lent / "tts" / "config.json").write_text(json.dumps(values | {"needs": needs}))
+        with pytest.raises(ValueError, match="tts/config.json.*needs"):
+            training.load(lent / "tts", Borrower, Config, codec=codec)
+
+
+def test_a_fingerprint_changes_with_every_part():
+    """Catches names, shapes, kinds or values that do not count."""
+    weights = {"a": torch.zeros(2, 3), "b": torch.ones(2)}
+    first = training.fingerprint(weights)
+    assert first == training.fingerprint(dict(reversed(weights.items()))) and len(first) == 16
+    others = [{"a": weights["a"], "c": weights["b"]}, weights | {"a": torch.zeros(3, 2)},
+              weights | {"b": torch.ones(2, dtype=torch.int32)}, weights | {"b": torch.tensor([1.0, 1.0 + 1e-7])}]
+    assert len({first, *map(training.fingerprint, others)}) == 5
+    net = Net()
+    assert training.fingerprint(net) == training.fingerprint(net.state_dict())
 
 
 def test_precision_is_one_that_accelerate_knows():

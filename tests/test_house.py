@@ -148,7 +148,7 @@ def test_assets_fit_a_space():
     assert not [name for name in sizes if name.endswith((".pt", ".pth", ".ckpt", ".bin", ".pkl"))], "safetensors only"
 
 
-@pytest.mark.parametrize("name", ["speaker_encoder", "tts", "attractor", "flow_vae"])
+@pytest.mark.parametrize("name", ["speaker_encoder", "codec", "tts", "attractor", "flow_vae"])
 def test_every_checkpoint_has_its_card(name):
     """A quick-trained voice must not pass as a real one, and nobody may wonder what he may do with the weights."""
     folder = ROOT / "assets" / "checkpoints" / name
@@ -164,7 +164,7 @@ def test_every_checkpoint_has_its_card(name):
 
 def test_no_checkpoint_without_a_test_here():
     folders = {path.name for path in (ROOT / "assets" / "checkpoints").iterdir() if path.is_dir()}
-    known = {"speaker_encoder", "tts", "discriminator", "attractor", "flow_vae"}
+    known = {"speaker_encoder", "codec", "tts", "discriminator", "attractor", "flow_vae"}
     assert folders == known, "add the new checkpoint to test_every_checkpoint_has_its_card"
 
 
@@ -192,7 +192,7 @@ def test_layers_hold():
     ("lib/models/vits.py", "from lib import training", "Layers"),
     ("lib/audio/files.py", "from lib.nn import blocks", "Layers"),
     ("lib/nn/blocks.py", "import gradio", "gradio"),
-    ("lib/voices/synthesis.py", "import soundfile", "soundfile"),
+    ("lib/voices/speak.py", "import soundfile", "soundfile"),
     ("lib/losses/speech.py", "def f():\n    import accelerate", "accelerate"),
 ])
 def test_a_crossed_layer_is_seen(tmp_path, file, line, contract):

@@ -54,12 +54,14 @@ def save(folder, net, config, card, half=True, pack=False, lenders=None):
         if not is_lent(name, lenders):
             rounded = weight.half() if half and weight.is_floating_point() else weight
             weights[name] = rounded.contiguous().cpu()
+    if pack:
+        weights = packed(weights)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("model*.safetensors"):
         old.unlink()
     tensors = {}
-    for i, shard in enumerate(shards(packed(weights) if pack else weights)):
+    for i, shard in enumerate(shards(weights, SHARD_BYTES)):
         name = f"model-{i + 1}.safetensors" if i else "model.safetensors"
         save_file(shard, folder / name)
         tensors[name] = len(shard)
@@ -199,10 +201,10 @@ def check_fingerprints(folder, needs, lenders):
 
 def fill(net, weights, lenders):
     """Load weights {name: tensor} into all of net but what is lent.  Raises ValueError for any that do not fit."""
-    result = net.load_state_dict(weights, strict=False)
-    missing = [name for name in result.missing_keys if not is_lent(name, lenders)]
-    if missing or result.unexpected_keys:
-        raise ValueError(f"missing {missing}, unexpected {result.unexpected_keys}")
+    own = {name for name in net.state_dict() if not is_lent(name, lenders)}  # torch lets counters of batches be missing
+    if own != set(weights):
+        raise ValueError(f"missing {sorted(own - set(weights))}, unexpected {sorted(set(weights) - own)}")
+    net.load_state_dict(weights, strict=False)
 
 
 def one_line(error):
