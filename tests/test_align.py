@@ -19,7 +19,8 @@ def every_path(N, frames):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_search_finds_the_best_of_all_paths(seed):
-    """Catches an alignment that is not the most likely one, or that reads the score transposed or beyond a clip's own length."""
+    """Catches an alignment that is not the most likely one, or that reads the score transposed or beyond a
+    clip's own length."""
     torch.manual_seed(seed)
     tokens, frames = torch.tensor([3, 4, 1]), torch.tensor([7, 4, 5])
     score = torch.randn(3, 4, 7)
@@ -56,10 +57,12 @@ def test_search_passes_no_gradient_and_keeps_the_type():
 
 
 def test_log_likelihood_equals_torchs_normal():
-    """Catches a variance taken for a standard deviation, and a constant left out (it depends on the token)."""
+    """Catches a variance taken for a standard deviation, and a constant left out (it depends on the
+    token)."""
     torch.manual_seed(2)
     z_p, m_p, logs_p = torch.randn(2, 3, 5), torch.randn(2, 3, 4), 0.5 * torch.randn(2, 3, 4)
-    twin = torch.distributions.Normal(m_p.unsqueeze(3), logs_p.exp().unsqueeze(3)).log_prob(z_p.unsqueeze(2)).sum(1)
+    twin = torch.distributions.Normal(m_p.unsqueeze(3),
+                                      logs_p.exp().unsqueeze(3)).log_prob(z_p.unsqueeze(2)).sum(1)
     assert torch.allclose(align.log_likelihood(z_p, m_p, logs_p), twin, atol=1e-4)
 
 

@@ -18,16 +18,19 @@ def shaken(net, std=0.3):
 
 
 def knobs(*shape, K=10, spread=2.0):
-    return spread * torch.randn(*shape, K), spread * torch.randn(*shape, K), spread * torch.randn(*shape, K - 1)
+    return spread * torch.randn(*shape,
+                                K), spread * torch.randn(*shape, K), spread * torch.randn(*shape, K - 1)
 
 
 def test_spline_and_its_inverse_meet():
-    """Catches a wrong root of the quadratic, or a bin chosen by the wrong edges: sampled rhythm would not be learned rhythm."""
+    """Catches a wrong root of the quadratic, or a bin chosen by the wrong edges: sampled rhythm would not be
+    learned rhythm."""
     x = torch.linspace(-6, 6, 400)
     raw = knobs(400)
     image, logdet = spline(x, *raw)
     back, minus = spline(image, *raw, reverse=True)
-    assert ((back - x).abs() * logdet.exp().clamp(max=1)).max() < 2e-5  # where the map is flat, float32 cannot say where it came from
+    # where the map is flat, float32 cannot say where it came from
+    assert ((back - x).abs() * logdet.exp().clamp(max=1)).max() < 2e-5
     gentle = knobs(400, spread=0.5)
     image, logdet = spline(x, *gentle)
     back, minus = spline(image, *gentle, reverse=True)
@@ -52,7 +55,8 @@ def test_spline_rises_and_stays_inside():
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_spline_is_the_identity_outside_its_bound(reverse):
-    """Catches long silences (durations beyond the bound) mapped to nan, and a jump where the identity begins."""
+    """Catches long silences (durations beyond the bound) mapped to nan, and a jump where the identity
+    begins."""
     x = torch.tensor([-1e4, -7.0, -5.0, 5.0, 6.5, 1e4])
     image, logdet = spline(x, *knobs(6), reverse)
     assert torch.equal(image, x) and not logdet.any()
@@ -93,13 +97,15 @@ def test_flow_keeps_volume_and_starts_as_a_permutation():
     g, mask, z = torch.randn(1, 3, 1), torch.ones(1, 1, 3), torch.randn(1, 4, 3)
     assert torch.equal(flow(z, mask, g), z.flip(1))  # three couplings, three flips
     shaken(flow, 0.4)
-    jacobian = torch.autograd.functional.jacobian(lambda v: flow(v.view(1, 4, 3), mask, g).flatten(), z.flatten())
+    jacobian = torch.autograd.functional.jacobian(lambda v: flow(v.view(1, 4, 3), mask, g).flatten(),
+                                                  z.flatten())
     assert float(torch.linalg.det(jacobian.double()).abs()) == pytest.approx(1, abs=1e-4)
     assert (jacobian - torch.eye(12)).abs().max() > 0.1
 
 
 def test_flow_moves_every_channel_and_listens_to_the_voice():
-    """Catches a forgotten flip (half of the channels never change) and a flow deaf to g (conversion would do nothing)."""
+    """Catches a forgotten flip (half of the channels never change) and a flow deaf to g (conversion would do
+    nothing)."""
     flow = shaken(Flow(6, 8, 1, 2, G=5))
     z, mask, g = torch.randn(1, 6, 8), torch.ones(1, 1, 8), torch.randn(2, 5, 1)
     moved = (flow(z, mask, g[:1]) - z).abs().amax(2)
@@ -132,7 +138,8 @@ def test_spline_coupling_inverts_and_counts_its_log_determinant():
     for b in range(2):
         jacobian = torch.autograd.functional.jacobian(
             lambda v, b=b: net(v.view(1, 2, 3), mask[:1], h[b:b + 1])[0].flatten(), x[b].flatten())
-        assert float(torch.linalg.slogdet(jacobian.double()).logabsdet) == pytest.approx(logdet[b].item(), abs=1e-2)
+        assert float(torch.linalg.slogdet(jacobian.double()).logabsdet) == pytest.approx(logdet[b].item(),
+                                                                                         abs=1e-2)
     mask[1, :, 2:] = 0
     short = net(x[1:, :, :2], mask[1:, :, :2], h[1:, :, :2])[1]
     assert torch.allclose(net(x, mask, h)[1][1:], short, atol=1e-5)

@@ -29,7 +29,8 @@ def test_slices_equal_indexing_and_carry_gradient():
 
 @pytest.mark.parametrize("G", [0, 6])
 def test_convnext_ignores_padding(G):
-    """Catches a block that lets padding leak into the last frames: a clip would sound different in another batch."""
+    """Catches a block that lets padding leak into the last frames: a clip would sound different in another
+    batch."""
     net = ConvNeXtStack(8, 3, G)
     x, g = torch.randn(2, 8, 12), torch.randn(2, 6, 1) if G else None
     alone = net(x[1:, :, :7], torch.ones(1, 1, 7), g[1:] if G else None)
@@ -52,7 +53,8 @@ def test_convnext_hears_its_own_voice_only():
 
 
 def test_transformer_ignores_padding():
-    """Catches attention to padding, or a convolution that reads it: the same sentence would get other durations in a batch."""
+    """Catches attention to padding, or a convolution that reads it: the same sentence would get other
+    durations in a batch."""
     net = Transformer(16, 3, heads=2).eval()
     x = torch.randn(2, 16, 11)
     x[0, :, 6:] = 1e3

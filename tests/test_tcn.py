@@ -13,12 +13,14 @@ def net():
 
 @pytest.mark.parametrize("frames", [1, 2, 7, 64])
 def test_any_number_of_frames_comes_back(net, frames):
-    """Catches a padding that is not that of the dilation: frames would be lost, or the sum of a block would not fit."""
+    """Catches a padding that is not that of the dilation: frames would be lost, or the sum of a block would
+    not fit."""
     assert net(torch.randn(2, 6, frames)).shape == (2, 6, frames)
 
 
 def test_reach_is_what_it_says(net):
-    """Catches wrong dilations: a frame must feel its neighbours up to `reach` to either side, and none beyond (without the norm)."""
+    """Catches wrong dilations: a frame must feel its neighbours up to `reach` to either side, and none beyond
+    (without the norm)."""
     net.norm = torch.nn.ModuleList(torch.nn.Identity() for _ in net.norm)
     assert net.reach == 2 * (1 + 2 + 4)
     x = torch.randn(1, 6, 61, requires_grad=True)

@@ -14,4 +14,8 @@ from lib.losses.speech import (
     total,
 )
 
-__all__ = ["aam_softmax", "angular_prototypical", "circle", "compactness", "discriminator_adv", "duration_mse", "feature_matching", "frame_contrastive", "generator_adv", "kl", "kl_standard", "masked_mean", "mel_l1", "multi_mel", "negative_si_sdr", "pairwise", "pit", "speaker_consistency", "total"]
+__all__ = [
+    "aam_softmax", "angular_prototypical", "circle", "compactness", "discriminator_adv", "duration_mse",
+    "feature_matching", "frame_contrastive", "generator_adv", "kl", "kl_standard", "masked_mean",
+    "mel_l1", "multi_mel", "negative_si_sdr", "pairwise", "pit", "speaker_consistency", "total",
+]

@@ -1,12 +1,21 @@
-"""Losses of speech models: pure functions, masked means.  The names in a loss dict are the names in the log and in the weights table."""
+"""Losses of speech models: pure functions, masked means.
+
+The names in a loss dict are the names in the log and in the weights table.
+"""
 import torch
 import torch.nn.functional as F
 
 from lib import audio
 
+# samples and bands, as in [DAC]
+WINDOWS = ((64, 10), (128, 20), (256, 40), (512, 80), (1024, 160), (2048, 320))
+LOG_FLOOR = -1.0  # of log durations: no token is asked to be shorter than 0.4 frames
+
 
 def total(losses, weights):
-    """Weighted sum of {name: scalar}; a name without a weight raises KeyError, so that no loss is ever lost by a typo."""
+    """Weighted sum of {name: scalar}.
+
+    Raises KeyError for a name without a weight, so that no loss is ever lost by a typo."""
     unknown = set(losses) - set(weights)
     if unknown:
         raise KeyError(f"losses without a weight: {sorted(unknown)}; the table has {sorted(weights)}")
@@ -19,16 +28,20 @@ def masked_mean(values, mask):
 
 
 def kl(z_p, logs_q, m_p, logs_p, mask):
-    """KL divergence of the posterior from the expanded prior, all [B, C, F], after the flow; mean over mask [B, 1, F].
+    """KL divergence of the posterior from the expanded prior, all [B, C, F], after the flow.
 
-    Source: [VITS] eq. (3)-(4), the expectation taken with the one sample z_p.  Differs: a mean over channels too, so that the
-    weight does not depend on C."""
+    A mean over mask [B, 1, F].
+    Source: [VITS] eq. (3)-(4), the expectation taken with the one sample z_p.  Differs: a mean over channels
+    too, so that the weight does not depend on C."""
     z_p, logs_q, m_p, logs_p = z_p.float(), logs_q.float(), m_p.float(), logs_p.float()
-    return masked_mean(logs_p - logs_q - 0.5 + 0.5 * (z_p - m_p) ** 2 * torch.exp(-2 * logs_p), mask)
+    divergence = logs_p - logs_q - 0.5 + 0.5 * (z_p - m_p) ** 2 * torch.exp(-2 * logs_p)
+    return masked_mean(divergence, mask)
 
 
 def kl_standard(m_q, logs_q, mask):
-    """KL divergence of N(m_q, exp(logs_q)^2) [B, C, F] from N(0, 1): keeps z in reach of a prior that is learned later."""
+    """KL divergence of N(m_q, exp(logs_q)^2) [B, C, F] from N(0, 1).
+
+    Keeps z in reach of a prior that is learned later."""
     m_q, logs_q = m_q.float(), logs_q.float()
     return masked_mean(0.5 * (m_q**2 + torch.exp(2 * logs_q) - 1) - logs_q, mask)
 
@@ -39,29 +52,38 @@ def mel_l1(mel_hat, mel):
 
 
 def multi_mel(wav_hat, wav):
-    """Mean of mel_l1 at six windows, from 64 samples and 10 bands to 2048 and 320, for wav_hat, wav [B, 1, T].  Source: [DAC] sec. 3.3.
+    """Mean of mel_l1 at six windows, for wav_hat, wav [B, 1, T].  Source: [DAC] sec. 3.3.
 
-    Differs from [VITS] (1024 and 80 alone): 80 bands do not tell harmonics above 1 kHz apart; short windows see the pulses of a voice."""
-    windows = ((64, 10), (128, 20), (256, 40), (512, 80), (1024, 160), (2048, 320))
-    return sum(mel_l1(audio.mel(wav_hat, n, m), audio.mel(wav, n, m)) for n, m in windows) / len(windows)
+    Differs from [VITS] (1024 and 80 alone): 80 bands do not tell harmonics above 1 kHz apart; short windows
+    see the pulses of a voice."""
+    terms = [mel_l1(audio.mel(wav_hat, n_fft, bands), audio.mel(wav, n_fft, bands))
+             for n_fft, bands in WINDOWS]
+    return sum(terms) / len(terms)
 
 
 def duration_mse(logw_hat, w, x_mask):
-    """Squared error of log durations: logw_hat [B, 1, N] against w [B, 1, N] frames, over x_mask.  Source: [GLOWTTS] sec. 2.2."""
-    return masked_mean((logw_hat.float() - torch.log(w.float() + 1e-6).clamp_min(-1.0)) ** 2, x_mask)
+    """Squared error of log durations: logw_hat [B, 1, N] against w [B, 1, N] frames, over x_mask.
+
+    Source: [GLOWTTS] sec. 2.2."""
+    logw = torch.log(w.float() + 1e-6).clamp_min(LOG_FLOOR)
+    return masked_mean((logw_hat.float() - logw) ** 2, x_mask)
 
 
 def discriminator_adv(real, fake):
     """Least-squares loss of the discriminator over lists of scores.  Source: [VITS] eq. (8)."""
-    return sum(((r.float() - 1) ** 2).mean() + (f.float() ** 2).mean() for r, f in zip(real, fake, strict=True)) / len(real)
+    terms = [((r.float() - 1) ** 2).mean() + (f.float() ** 2).mean() for r, f in zip(real, fake, strict=True)]
+    return sum(terms) / len(terms)
 
 
 def generator_adv(fake):
     """Least-squares loss of the generator over a list of scores.  Source: [VITS] eq. (9)."""
-    return sum(((f.float() - 1) ** 2).mean() for f in fake) / len(fake)
+    return sum(((score.float() - 1) ** 2).mean() for score in fake) / len(fake)
 
 
 def feature_matching(fmap_r, fmap_g):
     """Mean absolute difference of discriminator features, lists of lists.  Source: [VITS] eq. (10)."""
-    pairs = [(r, g) for rs, gs in zip(fmap_r, fmap_g, strict=True) for r, g in zip(rs, gs, strict=True)]
-    return sum(F.l1_loss(g.float(), r.float().detach()) for r, g in pairs) / len(pairs)
+    terms = []
+    for real, made in zip(fmap_r, fmap_g, strict=True):
+        for r, g in zip(real, made, strict=True):
+            terms.append(F.l1_loss(g.float(), r.float().detach()))
+    return sum(terms) / len(terms)

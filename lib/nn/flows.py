@@ -7,28 +7,39 @@ from torch import nn
 
 from lib.nn.blocks import ConvNeXtStack
 
+BOUND = 5.0  # splines bend the numbers between -BOUND and BOUND, as in [VITS] app. B
+LEAST = 1e-3  # share of a bin, and slope at a knot: keeps a spline invertible
+# softplus(END_SLOPE) + LEAST = 1: slope one where the identity begins
+END_SLOPE = math.log(math.exp(1 - LEAST) - 1)
+
 
 class Coupling(nn.Module):
-    """Shift one half of the channels by what the other half and the voice say; volume-preserving.  Source: [NICE], as in [VITS] app. A."""
+    """Shift one half of the channels by what the other half and the voice say; volume-preserving.
+
+    Source: [NICE], as in [VITS] app. A.
+    """
 
     def __init__(self, C, channels, layers, G):
         super().__init__()
-        self.inputs, self.stack = nn.Conv1d(C // 2, channels, 1), ConvNeXtStack(channels, layers, G, kernel=5, expand=2)
+        self.inputs = nn.Conv1d(C // 2, channels, 1)
+        self.stack = ConvNeXtStack(channels, layers, G, kernel=5, expand=2)
         self.shift = nn.Conv1d(channels, C // 2, 1)
         nn.init.zeros_(self.shift.weight)
         nn.init.zeros_(self.shift.bias)
 
     def forward(self, z, mask, g, reverse=False):
         keep, change = z.chunk(2, dim=1)
-        shift = (self.shift(self.stack(self.inputs(keep) * mask, mask, g)) * mask).float()
-        return torch.cat([keep, change - shift if reverse else change + shift], 1)
+        h = self.stack(self.inputs(keep) * mask, mask, g)
+        shift = (self.shift(h) * mask).float()
+        moved = change - shift if reverse else change + shift
+        return torch.cat([keep, moved], 1)
 
 
 class Flow(nn.Module):
     """z [B, C, F] -> z_p [B, C, F], and back with reverse=True; conditioned on g [B, G, 1].
 
-    Source: [VITS] sec. 2.2.2, [SATTS] sec. 2.1: affine couplings, here mean-only so that the log-determinant is zero, with the
-    channels reversed between them.
+    Source: [VITS] sec. 2.2.2, [SATTS] sec. 2.1: affine couplings, here mean-only so that the log-determinant
+    is zero, with the channels reversed between them.
     """
 
     def __init__(self, C, channels=192, layers=3, couplings=4, G=256):
@@ -37,64 +48,85 @@ class Flow(nn.Module):
 
     def forward(self, z, mask, g, reverse=False):
         z = z.float()
-        for coupling in reversed(self.couplings) if reverse else self.couplings:
-            if reverse:
-                z = coupling(z.flip(1), mask, g, True)
-            else:
-                z = coupling(z, mask, g).flip(1)
+        if reverse:
+            for coupling in reversed(self.couplings):
+                z = coupling(z.flip(1), mask, g, reverse=True)
+            return z
+        for coupling in self.couplings:
+            z = coupling(z, mask, g).flip(1)
         return z
 
 
-def spline(x, width, height, slope, reverse=False, bound=5.0):
-    """Monotone rational-quadratic spline on [-bound, bound], the identity outside.  Source: [NEURALSPLINE] eq. (4)-(8).
+def knots(raw):
+    """Edges [..., K + 1] of K bins from -BOUND to BOUND, of unnormalised sizes raw [..., K]."""
+    K = raw.shape[-1]
+    share = LEAST + (1 - LEAST * K) * raw.float().softmax(-1)
+    edges = F.pad(2 * BOUND * share.cumsum(-1), (1, 0)) - BOUND
+    last = torch.full_like(edges[..., -1:], BOUND)  # exactly, not but for rounding
+    return torch.cat([edges[..., :-1], last], -1)
 
-    x [...]; width, height [..., K] and slope [..., K - 1] unnormalised.  Returns (image [...], log derivative [...]).
-    Differs: shapes are fixed (no boolean indexing), so that there are fewer kernel launches.
-    """
-    least, K = 1e-3, width.shape[-1]
 
-    def knots(raw):
-        share = least + (1 - least * K) * raw.float().softmax(-1)
-        edges = F.pad(2 * bound * share.cumsum(-1), (1, 0)) - bound
-        return torch.cat([edges[..., :-1], torch.full_like(edges[..., -1:], bound)], -1)
+def spline(x, width, height, slope, reverse=False):
+    """Monotone rational-quadratic spline on [-BOUND, BOUND], the identity outside.  Source: [NEURALSPLINE]
+    eq. (4)-(8).
+
+    x [...]; width, height [..., K] and slope [..., K - 1] unnormalised.
+    Returns (image [...], log derivative [...]).
+    Differs: shapes are fixed (no boolean indexing), so that there are fewer kernel launches."""
     xs, ys = knots(width), knots(height)
-    end = math.log(math.exp(1 - least) - 1)  # softplus(end) + least = 1: slope one where the identity begins
-    slopes = least + F.softplus(F.pad(slope.float(), (1, 1), value=end))
-    inside, v = x.abs() < bound, x.float().clamp(-bound, bound)
-    k = ((v[..., None] >= (ys if reverse else xs)[..., 1:-1]).sum(-1, keepdim=True)).clamp(0, K - 1)
+    slopes = LEAST + F.softplus(F.pad(slope.float(), (1, 1), value=END_SLOPE))
+    inside = x.abs() < BOUND
+    v = x.float().clamp(-BOUND, BOUND)
+    inner = (ys if reverse else xs)[..., 1:-1]
+    k = (v[..., None] >= inner).sum(-1, keepdim=True)  # the bin of v
 
     def at(values, offset=0):
         return values.gather(-1, k + offset).squeeze(-1)
-    x0, y0, w, h = at(xs), at(ys), at(xs, 1) - at(xs), at(ys, 1) - at(ys)
-    d0, d1, s = at(slopes), at(slopes, 1), h / w
+    x0, y0 = at(xs), at(ys)
+    w, h = at(xs, 1) - x0, at(ys, 1) - y0
+    d0, d1 = at(slopes), at(slopes, 1)
+    s = h / w
     curve = d0 + d1 - 2 * s
-    if reverse:
+    if reverse:  # eq. (6)-(8): the root of a quadratic
         rise = v - y0
-        a, b, c = h * (s - d0) + rise * curve, h * d0 - rise * curve, -s * rise
+        a = h * (s - d0) + rise * curve
+        b = h * d0 - rise * curve
+        c = -s * rise
         t = 2 * c / (-b - (b**2 - 4 * a * c).clamp_min(0).sqrt())
     else:
         t = (v - x0) / w
     t = t.clamp(0, 1)
     below = s + curve * t * (1 - t)
-    image = t * w + x0 if reverse else y0 + h * (s * t**2 + d0 * t * (1 - t)) / below
-    slope_log = torch.log(s**2 * (d1 * t**2 + 2 * s * t * (1 - t) + d0 * (1 - t) ** 2)) - 2 * torch.log(below)
-    slope_log = -slope_log if reverse else slope_log
+    if reverse:
+        image = t * w + x0
+    else:
+        image = y0 + h * (s * t**2 + d0 * t * (1 - t)) / below  # eq. (4)
+    above = s**2 * (d1 * t**2 + 2 * s * t * (1 - t) + d0 * (1 - t) ** 2)
+    slope_log = torch.log(above) - 2 * torch.log(below)  # of eq. (5)
+    if reverse:
+        slope_log = -slope_log
     return torch.where(inside, image, x.float()), torch.where(inside, slope_log, torch.zeros_like(slope_log))
 
 
 class SplineCoupling(nn.Module):
-    """Bend one channel of a pair by a spline that the other and the context h [B, H, N] choose; x [B, 2, N].  Source: [VITS] app. B."""
+    """Bend one channel of a pair by a spline that the other and the context h [B, H, N] choose; x [B, 2, N].
+
+    Source: [VITS] app. B.
+    """
 
     def __init__(self, H, bins=10):
         super().__init__()
-        self.bins, self.inputs = bins, nn.Conv1d(1, H, 1)
-        self.stack, self.out = ConvNeXtStack(H, 2, kernel=3, expand=2), nn.Conv1d(H, 3 * bins - 1, 1)
+        self.bins = bins
+        self.inputs = nn.Conv1d(1, H, 1)
+        self.stack = ConvNeXtStack(H, 2, kernel=3, expand=2)
+        self.out = nn.Conv1d(H, 3 * bins - 1, 1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
     def forward(self, x, mask, h, reverse=False):
         keep, change = x[:, :1], x[:, 1:]
-        raw = self.out(self.stack((self.inputs(keep) + h) * mask, mask)).transpose(1, 2).unsqueeze(1).float()  # [B, 1, N, 3K - 1]
+        raw = self.out(self.stack((self.inputs(keep) + h) * mask, mask))
+        raw = raw.transpose(1, 2).unsqueeze(1).float()  # [B, 1, N, 3 K - 1]
         width, height, slope = raw.split([self.bins, self.bins, self.bins - 1], dim=3)
         change, logdet = spline(change, width, height, slope, reverse)
         return torch.cat([keep, change], 1) * mask, (logdet * mask).sum((1, 2))
