@@ -1,4 +1,6 @@
-"""How good is it: figures for voices, words and waveforms.  The only door to pesq, pystoi, jiwer and transformers."""
+"""How good is it: figures for voices, words and waveforms.
+
+The only door to pesq, pystoi, jiwer and transformers."""
 import math
 import warnings
 
@@ -6,45 +8,58 @@ import numpy as np
 
 from lib import audio
 
+DB_OF_CEPSTRA = 10 * math.sqrt(2) / math.log(10)  # a distance of cepstra in dB, as in [MCD]
+# of the largest sample: what is left of a constant after its mean is taken is rounding, not sound
+CONSTANT = 1e-9
+
 
 def eer(scores, labels):
     """Equal error rate of scores [n] with labels [n] (1 same speaker, 0 not): (rate in 0..1, threshold).
 
-    A pair is accepted when its score >= threshold; there as many strangers get in (false acceptance) as people are
-    turned away (false rejection), with a straight line between neighbouring scores where no score meets it exactly.
+    A pair is accepted when its score >= threshold; there as many strangers get in (false acceptance) as
+    people are turned away (false rejection), with a straight line between neighbouring scores where no score
+    meets it exactly.
     Raises ValueError when the lengths differ, a score is not finite, or one kind of pair is missing."""
     scores, labels = np.asarray(scores, dtype="float64"), np.asarray(labels).astype(bool)
     if scores.shape != labels.shape or scores.ndim != 1:
-        raise ValueError(f"scores {scores.shape} and labels {labels.shape} must be two lists of equal length.")
+        raise ValueError(f"scores {scores.shape} and labels {labels.shape} must be two lists of equal "
+                         "length.")
     if not np.isfinite(scores).all():
-        raise ValueError(f"{(~np.isfinite(scores)).sum()} of {len(scores)} scores are not finite: check the encoder.")
+        raise ValueError(f"{(~np.isfinite(scores)).sum()} of {len(scores)} scores are not finite: "
+                         "check the encoder.")
     same, other = np.sort(scores[labels]), np.sort(scores[~labels])
     if not len(same) or not len(other):
-        raise ValueError(f"{len(same)} same-speaker and {len(other)} other pairs: both are needed; add clips.")
+        raise ValueError(f"{len(same)} same-speaker and {len(other)} other pairs: both are needed; "
+                         "add clips.")
     steps = np.unique(scores)
     steps = np.append(steps, np.nextafter(steps[-1], np.inf))  # the last threshold turns everybody away
     rejected = np.searchsorted(same, steps, "left") / len(same)
     accepted = 1 - np.searchsorted(other, steps, "left") / len(other)
     gap = rejected - accepted  # rises from -1 to 1
     i = int(np.argmax(gap >= 0))
-    share = gap[i - 1] / (gap[i - 1] - gap[i])
-    return tuple(float(line[i - 1] + share * (line[i] - line[i - 1])) for line in (rejected, steps))
+    share = gap[i - 1] / (gap[i - 1] - gap[i])  # of the way from one step to the next
+    rate = rejected[i - 1] + share * (rejected[i] - rejected[i - 1])
+    threshold = steps[i - 1] + share * (steps[i] - steps[i - 1])
+    return float(rate), float(threshold)
 
 
 def eer_of(spk_emb, speakers):
-    """EER over all pairs of embeddings spk_emb [n, D] by cosine; speakers [n] says who speaks.  Returns as `eer`."""
+    """EER over all pairs of embeddings spk_emb [n, D] by cosine; speakers [n] says who speaks.
+
+    Returns as `eer`."""
     spk_emb, speakers = _unit(spk_emb), np.asarray(speakers)
     if spk_emb.ndim != 2 or len(spk_emb) != len(speakers):
-        raise ValueError(f"embeddings {spk_emb.shape} and {len(speakers)} speakers: give one row per speaker label.")
+        raise ValueError(f"embeddings {spk_emb.shape} and {len(speakers)} speakers: give one row per label.")
     i, j = np.triu_indices(len(speakers), 1)
     return eer((spk_emb @ spk_emb.T)[i, j], speakers[i] == speakers[j])
 
 
 def secs(spk_emb, other):
-    """Speaker-embedding cosine similarity, -1 to 1, of [D] and [D] (a float) or row by row of two [n, D] ([n])."""
+    """Speaker-embedding cosine similarity, -1 to 1: of [D] and [D] a float, of two [n, D] row by row [n]."""
     spk_emb, other = _unit(spk_emb), _unit(other)
     if spk_emb.shape != other.shape:
-        raise ValueError(f"embeddings {spk_emb.shape} and {other.shape} differ in shape: are they from two encoders?")
+        raise ValueError(f"embeddings {spk_emb.shape} and {other.shape} differ in shape: "
+                         "are they from two encoders?")
     cosine = (spk_emb * other).sum(-1)
     return float(cosine) if cosine.ndim == 0 else cosine
 
@@ -58,9 +73,10 @@ def _unit(spk_emb):
 
 
 def fold(text):
-    """Bring text to what a listener can hear: lower case, no punctuation (apostrophes stay), single spaces."""
+    """Bring text to what can be heard: lower case, no punctuation (apostrophes stay), single spaces."""
     text = text.lower().replace("’", "'").replace("‘", "'")
-    return " ".join("".join(c if c.isalnum() or c == "'" else " " for c in text).split())
+    letters = [letter if letter.isalnum() or letter == "'" else " " for letter in text]
+    return " ".join("".join(letters).split())
 
 
 def wer(texts, heard):
@@ -79,7 +95,8 @@ def cer(texts, heard):
 
 
 def _folded(texts, heard):
-    texts, heard = ([item] if isinstance(item, str) else list(item) for item in (texts, heard))
+    texts = [texts] if isinstance(texts, str) else list(texts)
+    heard = [heard] if isinstance(heard, str) else list(heard)
     if len(texts) != len(heard) or not texts:
         raise ValueError(f"{len(texts)} texts and {len(heard)} readings: give one reading for every text.")
     folded = [fold(text) for text in texts]
@@ -91,7 +108,7 @@ def _folded(texts, heard):
 def asr(model="openai/whisper-base", language="english"):
     """A reader, read(wav [T] at 16 kHz) -> str, from a Whisper model by name on the hub or by folder.
 
-    Raises ValueError when transformers is not installed or the model cannot be had; both remedies are in the message."""
+    Raises ValueError, with the remedy, when transformers is not installed or the model cannot be had."""
     try:
         from transformers import pipeline
     except ImportError as error:
@@ -99,8 +116,8 @@ def asr(model="openai/whisper-base", language="english"):
     try:
         pipe = pipeline("automatic-speech-recognition", model=model)
     except Exception as error:  # the hub raises a dozen kinds: what matters is the remedy
-        raise ValueError(f"The recogniser {model!r} could not be loaded ({type(error).__name__}): check the network, "
-                         "or give the folder of a downloaded Whisper model.") from error
+        raise ValueError(f"The recogniser {model!r} could not be loaded ({type(error).__name__}): "
+                         "check the network, or give the folder of a downloaded Whisper model.") from error
 
     def read(wav):
         """Text heard in wav [T] at 16 kHz."""
@@ -116,44 +133,56 @@ def mel_cepstra(mel, order=13):
     log-mel = c_0 / 2 + sum over m of c_m cos(pi m (k + 1/2) / M): c_0, the loudness, is left out."""
     mel = np.asarray(mel, dtype="float64")
     M = len(mel)
-    k, m = np.arange(M) + 0.5, np.arange(1, order + 1)
-    return (2 / M * np.cos(np.pi * m[:, None] * k / M) @ mel).T
+    k = np.arange(M) + 0.5
+    m = np.arange(1, order + 1)
+    waves = 2 / M * np.cos(np.pi * m[:, None] * k / M)
+    return (waves @ mel).T
 
 
 def dtw(cost):
-    """Cheapest monotonic path through cost [n, m] from corner to corner, steps (1,0), (0,1), (1,1): (i [p], j [p])."""
+    """Cheapest monotonic path through cost [n, m] from corner to corner: (i [p], j [p]).
+
+    Steps are (1, 0), (0, 1) and (1, 1)."""
     n, m = cost.shape
     total = np.full((n + 1, m + 1), np.inf)
     total[0, 0] = 0
     for d in range(2, n + m + 1):  # anti-diagonals: every cell on one needs only the two before it
         i = np.arange(max(1, d - m), min(n, d - 1) + 1)
         j = d - i
-        total[i, j] = cost[i - 1, j - 1] + np.minimum(total[i - 1, j - 1], np.minimum(total[i - 1, j], total[i, j - 1]))
-    i, j, steps = n, m, []
+        aside = np.minimum(total[i - 1, j], total[i, j - 1])
+        total[i, j] = cost[i - 1, j - 1] + np.minimum(total[i - 1, j - 1], aside)
+    i, j = n, m
+    path = []
     while i and j:
-        steps.append((i - 1, j - 1))
-        i, j = min(((i - 1, j - 1), (i - 1, j), (i, j - 1)), key=lambda at: total[at])
-    return tuple(np.array(steps[::-1]).T)
+        path.append((i - 1, j - 1))
+        before = ((i - 1, j - 1), (i - 1, j), (i, j - 1))
+        i, j = min(before, key=total.__getitem__)
+    rows, columns = np.array(path[::-1]).T
+    return rows, columns
 
 
 def mcd(wav, ref_wav, order=13):
     """Mel-cepstral distortion in dB of wav [T] against ref_wav [T'], both 16 kHz, same words; 0 is identical.
 
-    K = 10 sqrt(2) / ln 10 times the distance of cepstra, a mean along the path that DTW finds.  Source: [MCD].
-    Differs: cepstra come from the 80 log-mels of lib.audio, so compare figures of this function only with each other.
+    K = 10 sqrt(2) / ln 10 times the distance of cepstra, a mean along the path that DTW finds.
+    Source: [MCD].  Differs: cepstra come from the 80 log-mels of lib.audio, so compare figures of this
+    function only with each other.
     Raises ValueError for silence or less than one frame."""
-    import torch
-    cepstra = []
-    for sound in (wav, ref_wav):
-        sound = _sound(sound)
-        if len(sound) < audio.N_FFT:
-            raise ValueError(f"{len(sound)} samples are less than one frame of {audio.N_FFT}: give longer clips.")
-        cepstra.append(mel_cepstra(audio.mel(torch.tensor(sound, dtype=torch.float32)[None, None])[0].numpy(), order))
-    a, b = cepstra
+    a, b = _cepstra(wav, order), _cepstra(ref_wav, order)
     squares = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
-    cost = 10 * math.sqrt(2) / math.log(10) * np.sqrt(np.maximum(squares, 0))
+    cost = DB_OF_CEPSTRA * np.sqrt(np.maximum(squares, 0))
     i, j = dtw(cost)
     return float(cost[i, j].mean())
+
+
+def _cepstra(wav, order):
+    """Mel-cepstra [F, order] of wav [T].  Raises ValueError for silence or less than one frame."""
+    import torch
+    wav = _sound(wav)
+    if len(wav) < audio.N_FFT:
+        raise ValueError(f"{len(wav)} samples are less than one frame of {audio.N_FFT}: give longer clips.")
+    mel = audio.mel(torch.tensor(wav, dtype=torch.float32)[None, None])
+    return mel_cepstra(mel[0].numpy(), order)
 
 
 def si_sdr(est, ref):
@@ -168,25 +197,29 @@ def si_sdr(est, ref):
 
 
 def sdr(est, ref):
-    """Plain signal-to-distortion ratio in dB, 10 log10(|ref|^2 / |ref - est|^2): level and delay count as errors.
+    """Plain signal-to-distortion ratio in dB, 10 log10(|ref|^2 / |ref - est|^2).
 
-    Differs: not the SDR of BSS Eval, which first allows est a filter of 512 taps and so gives higher figures."""
+    Level and delay count as errors.  Differs: not the SDR of BSS Eval, which first allows est a filter of 512
+    taps and so gives higher figures."""
     est, ref = _pair(est, ref)
     return _ratio(ref, ref - est)
 
 
 def estoi(est, ref, rate=audio.RATE):
-    """Extended short-time objective intelligibility of est [T] against clean ref [T], about 0 to 1.  Source: [ESTOI].
+    """Extended short-time objective intelligibility of est [T] against clean ref [T], about 0 to 1.
 
+    Source: [ESTOI].
     Raises ValueError for silence, unequal lengths, or under about 0.4 s of speech."""
     from pystoi import stoi
     est, ref = _pair(est, ref)
     with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)  # pystoi warns and returns 1e-5 where it could not measure
+        # pystoi warns and returns 1e-5 where it could not measure
+        warnings.simplefilter("error", RuntimeWarning)
         try:
             return float(stoi(ref, est, rate, extended=True))
         except RuntimeWarning as error:
-            raise ValueError(f"{len(ref) / rate:.2f} s hold too little speech for eSTOI: give 0.5 s.") from error
+            raise ValueError(f"{len(ref) / rate:.2f} s hold too little speech for eSTOI: "
+                             "give 0.5 s.") from error
 
 
 def pesq(est, ref):
@@ -198,9 +231,11 @@ def pesq(est, ref):
     try:
         return float(package.pesq(audio.RATE, ref.astype("float32"), est.astype("float32"), "wb"))
     except package.PesqError as error:
-        said = error.args[0] if error.args else type(error).__name__
-        said = said.decode() if isinstance(said, bytes) else said
-        raise ValueError(f"PESQ cannot measure {len(ref) / audio.RATE:.2f} s ({said}): is it speech?") from error
+        reason = error.args[0] if error.args else type(error).__name__
+        if isinstance(reason, bytes):
+            reason = reason.decode()
+        seconds = len(ref) / audio.RATE
+        raise ValueError(f"PESQ cannot measure {seconds:.2f} s ({reason}): is it speech?") from error
 
 
 def _sound(wav):
@@ -208,16 +243,17 @@ def _sound(wav):
     wav = np.asarray(wav, dtype="float64")
     if not wav.size or not np.isfinite(wav).all():
         raise ValueError(f"A signal of shape {wav.shape} is empty or holds values that are not numbers.")
-    # all but constant: what is left of a constant after its mean is taken is rounding, not sound
-    if (np.ptp(wav, axis=-1) <= 1e-9 * np.abs(wav).max()).any():
-        raise ValueError("A signal is silent (constant): there is nothing to measure; leave it out and say so.")
+    if (np.ptp(wav, axis=-1) <= CONSTANT * np.abs(wav).max()).any():
+        raise ValueError("A signal is silent (constant): there is nothing to measure; "
+                         "leave it out and say so.")
     return wav
 
 
 def _pair(est, ref):
     est, ref = _sound(est), _sound(ref)
     if est.shape != ref.shape:
-        raise ValueError(f"The signals have shapes {est.shape} and {ref.shape}: cut both to the same samples first.")
+        raise ValueError(f"The signals have shapes {est.shape} and {ref.shape}: "
+                         "cut both to the same samples first.")
     return est, ref
 
 
