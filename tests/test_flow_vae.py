@@ -1,4 +1,9 @@
 """The conversion model: what it borrows, what it learns, and that neither padding nor an equaliser moves its content."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -268,3 +273,56 @@ def test_a_source_without_a_top_band_is_coded_as_one():
     for one in (wav, low):
         vc.convert(one, torch.eye(16)[:1], torch.eye(16)[1:2])
     assert [None if band is None else float(band) for band in told] == [0.0, None, 1.0, None], "and never of the voice asked for"
+
+
+# ---------------------------------------------------------------- two processes
+
+SCRIPT = """
+import os
+import sys
+
+import torch
+from test_flow_vae import batch, tiny
+
+from lib import training
+
+vc, codec = tiny(rounds=1)
+learn = [vc.content, vc.flow, vc.register, codec.decoder.requires_grad_(True)]
+drawn = []
+
+
+def step(nets, batch):
+    out = nets["vc"](batch, True)
+    loss = out["wav_hat"].abs().mean() + out["wav_other"].abs().mean() + (out["register_hat"] - batch["register"]).abs().mean()
+    yield "vc", {"sound": loss}
+
+
+def draw(rng):
+    drawn.append(int(rng.integers(10**6)))
+    return batch(seed=drawn[-1])
+
+
+optim = torch.optim.Adam([p for module in learn for p in module.parameters()], 1e-2)
+before = {name: value.clone() for name, value in vc.state_dict().items()}
+training.fit(step, {"vc": vc}, {"vc": optim}, draw, 3, weights={"sound": 1.0}, mixed="no")
+torch.save({"drawn": drawn, "before": before, "after": vc.state_dict()}, f"{sys.argv[1]}/{os.environ['RANK']}.pt")
+"""
+
+
+def test_two_processes_train_the_same_codec(tmp_path):
+    """Catches a lent part that torch does not see: its gradients would not be averaged, and each process would go its own way.
+
+    Lesson 06 frees the decoder so, and may be started by `accelerate launch`."""
+    script, tests = tmp_path / "script.py", Path(__file__).parent
+    script.write_text(SCRIPT)
+    env = os.environ | {"PYTHONPATH": f"{tests.parent}:{tests}", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
+                        "ACCELERATE_USE_CPU": "true"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", script, tmp_path]
+    done = subprocess.run(command, env=env, text=True, capture_output=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    assert len({*one["drawn"], *two["drawn"]}) == 6, "their data differ"
+    for name, value in one["after"].items():
+        assert torch.equal(value, two["after"][name]), name
+        moved = not torch.equal(value, one["before"][name])
+        assert not name.startswith("codec") or moved == name.startswith("codec.decoder"), name
