@@ -38,8 +38,8 @@ notebooks: .venv/.dev  ## build notebooks/*.ipynb from notebooks/src (DEMO_BUDGE
 bench: .venv/.app  ## our decoder, speak(), extract() and convert() beside HiFi-GAN
 	$(RUN) bench.py
 
-judge: .venv/.app  ## speak for strangers and have it judged (SHARED=../shared, TASK=speak, extract, convert, filling, satts or situations)
-	$(RUN) tests/judge_plan.py $(or $(TASK),speak) $(or $(SHARED),../shared)
+judge: .venv/.app  ## speak for strangers, have it judged (TASK=speak, extract, convert, filling, satts, situations; SET=plan, studio)
+	$(RUN) tests/judge_plan.py $(or $(TASK),speak) $(or $(SHARED),../shared) --set $(or $(SET),plan)
 
 # Torch comes first and from its CPU index where there is no GPU: PyPI's default wheel would bring gigabytes of CUDA.
 .venv/.app: requirements.txt

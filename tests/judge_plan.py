@@ -1,14 +1,24 @@
-"""make judge: what a stranger would ask of the shipped weights, made through Voices and measured by models we did not train.
+"""make judge: what a stranger would ask of the shipped weights, judged by models that we did not train.
 
-    python tests/judge_plan.py speak|extract|convert|filling|satts|situations [SHARED [OUT]]
+    python tests/judge_plan.py TASK [SHARED [OUT]] [--set plan|studio]
 
-SHARED (default ../shared) holds eval/plan.jsonl, corpus/ and tools/judge.py with its environment (tools/judge-setup.sh).
-speak: every line of the plan.  extract: the same, from the reference mixed with another person's at equal level, of the voices
-found the one nearest to the clean reference.  convert: as many valid utterances with human transcripts, each to another
-person's reference; beside the result the source itself is judged, against the target and as the top line of WER.
-situations: the clips that lesson 06 left under runs/ when run in full, VOICE_ATLAS_START=kept; table to assets/situations.json.
-filling, satts: what the full runs of lessons 04 and 05 left under runs/ (OUT: another folder), paired by reference; judged.json says it.
+SHARED (default ../shared) holds eval/, corpus/ and tools/judge.py with its environment
+(tools/judge-setup.sh).
+speak: every line of the set.  extract: the same, from the reference mixed with another person's at equal
+level, of the voices found the one nearest to the clean reference.  convert: an utterance to another person's
+reference; beside the result the source itself is judged, against the target and as the top line of WER.
+Sets: plan, 84 lines of strangers from LibriSpeech (convert takes its sources from the valid rows of the
+corpus), and studio, strangers of another corpus.  EVERY=n takes every n-th line, LIMIT=n at most n: for a
+look, not for a figure.
+
+filling, satts, situations: what the full runs of lessons 04, 05 and 06 left under runs/ (OUT: another
+folder), paired by reference.  The clips of situations come from lesson 06 run in full with
+VOICE_ATLAS_START=kept; its table goes to assets/situations.json.
+
+Figures stay in OUT/judged.json.
 """
+import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -22,165 +32,283 @@ from lib import audio
 from lib.data import corpus
 from lib.data.mixtures import mixed
 from lib.evaluation import metrics, statistics
-from lib.paths import CHECKPOINTS
+from lib.paths import ASSETS
 from lib.voices import Voices
 
-
-def others(plan):
-    """For every line the reference of the next other person: fixed, and each person is borrowed equally often."""
-    names = sorted({line["reference"] for line in plan})
-    return [names[(names.index(line["reference"]) + 1 + i % (len(names) - 1)) % len(names)] for i, line in enumerate(plan)]
-
-
-def spoken(voices, plan, home):
-    for line in plan:
-        yield line, voices.speak(line["text"], str(home / line["reference"]))
+SOURCE_SECONDS = (3, 12)  # of an utterance to convert
+MARKS = ("SECS", "WER")
+WORST = 5  # lines to print
+SENTENCES = 2  # of each stranger in lesson 05
 
 
-def extracted(voices, plan, home):
-    for line, other in zip(plan, others(plan), strict=True):
-        clean = voices.embed(str(home / line["reference"]))
-        found = voices.extract(mixed([str(home / line["reference"]), str(home / other)]), 2)
-        best = max(found, key=lambda speech: float(speech.facts["spk_emb"] @ clean))
-        yield line, voices.speak(line["text"], best.facts["spk_emb"])
-
-
-def sources(plan, shared):
-    """As many (utterance, line) as the plan has lines: valid rows with human text, never of the line's own person."""
-    found = corpus.rows([*(shared / "corpus").glob("speech-*.parquet")], "valid")
-    rows = [row for row in found if row["text_kind"] == "human" and 3 < row["seconds"] < 12]
-    rng = np.random.default_rng(0)
-    for line in plan:
-        pool = [row for row in rows if row["speaker"] != line["speaker"]]
-        yield pool[rng.integers(len(pool))], line
-
-
-def converted(voices, plan, home, out):
-    for i, (row, line) in enumerate(sources(plan, home.parent)):
-        source = out / f"source-{i:03d}.wav"
-        audio.save(source, *audio.load(row["audio"]))
-        speech = voices.convert(str(source), str(home / line["reference"]))
-        yield line | {"text": row["text"], "source": source.name}, speech
-
-
-def judged(manifest, judge):
-    """Figures and lines of tools/judge.py on a manifest."""
-    python = Path(os.environ.get("VOICE_JUDGE", Path.home() / ".cache" / "voice-judge")) / "bin" / "python"
-    answer = manifest.with_suffix(".json")
-    subprocess.run([python, judge, manifest, "--json", answer], check=True, stdout=subprocess.DEVNULL)
-    return json.loads(answer.read_text())
+def read(path):
+    """The dicts in a JSON-lines file."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def write(path, lines):
+    """Write dicts as JSON lines; returns the path."""
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path
 
 
-def heard(run, judge):
-    """{folder: [lines, 2] of SECS and WER} for every folder of a run that has a manifest; nothing is judged twice."""
-    found = {}
+def judged(manifest, judge):
+    """{"figures": ..., "lines": ...} of tools/judge.py on a manifest."""
+    home = Path(os.environ.get("VOICE_JUDGE", Path.home() / ".cache" / "voice-judge"))
+    answer = manifest.with_suffix(".json")
+    command = [home / "bin" / "python", judge, manifest, "--json", answer]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return json.loads(answer.read_text())
+
+
+# ---------------------------------------------------------------- made now, by the shipped weights
+
+
+def some(lines):
+    """Every EVERY-th line, at most LIMIT; all where neither is set."""
+    chosen = lines[:: int(os.environ.get("EVERY", 1))]
+    return chosen[: int(os.environ.get("LIMIT", len(chosen)))]
+
+
+def asked(task, which, shared, out):
+    """Lines {reference, text, ...} of one task on one set; paths are absolute.
+
+    Those of convert have a source."""
+    home = shared / "eval"
+    if which == "studio":
+        lines = some(read(home / ("studio_convert.jsonl" if task == "convert" else "studio.jsonl")))
+    else:
+        lines = some(read(home / "plan.jsonl"))
+    for line in lines:
+        line["reference"] = str(home / line["reference"])
+        if "source" in line:
+            line["source"] = str(home / line["source"])
+    if task == "convert" and which == "plan":
+        lines = with_sources(lines, shared, out)
+    return lines
+
+
+def with_sources(lines, shared, out):
+    """Each line with the sound and words of a valid utterance that somebody else said, drawn with seed 0."""
+    rows = corpus.rows([*(shared / "corpus").glob("speech-*.parquet")], "valid")
+    shortest, longest = SOURCE_SECONDS
+    rows = [row for row in rows if row["text_kind"] == "human" and shortest < row["seconds"] < longest]
+    rng = np.random.default_rng(0)
+    chosen = []
+    for i, line in enumerate(lines):
+        pool = [row for row in rows if row["speaker"] != line["speaker"]]
+        row = pool[rng.integers(len(pool))]
+        source = out / f"source-{i:03d}.wav"
+        audio.save(source, *audio.load(row["audio"]))
+        chosen.append(line | {"text": row["text"], "source": str(source)})
+    return chosen
+
+
+def others(lines):
+    """For every line the reference of the next other person: fixed, and each person is borrowed equally
+    often."""
+    names = sorted({line["reference"] for line in lines})
+    borrowed = []
+    for i, line in enumerate(lines):
+        step = 1 + i % (len(names) - 1)
+        borrowed.append(names[(names.index(line["reference"]) + step) % len(names)])
+    return borrowed
+
+
+def speak(voices, lines):
+    """Speech of every line, in the voice of its reference."""
+    for line in lines:
+        yield voices.speak(line["text"], line["reference"])
+
+
+def extract(voices, lines):
+    """The same, by the voice that was found in a mixture of the reference and another one."""
+    for line, other in zip(lines, others(lines), strict=True):
+        clean = voices.embed(line["reference"])
+        people = voices.extract(mixed([line["reference"], other]), 2)
+        nearest = max(people, key=lambda speech: float(speech.facts["spk_emb"] @ clean))
+        yield voices.speak(line["text"], nearest.facts["spk_emb"])
+
+
+def convert(voices, lines):
+    """The source of every line in the voice of its reference."""
+    for line in lines:
+        yield voices.convert(line["source"], line["reference"])
+
+
+TASKS = {"speak": speak, "extract": extract, "convert": convert}
+
+
+def shipped(task, which, shared, out):
+    """Make and judge one task on one set; returns {name: figures}."""
+    out.mkdir(parents=True, exist_ok=True)
+    judge = shared / "tools" / "judge.py"
+    lines = asked(task, which, shared, out)
+    factors = []
+    for i, speech in enumerate(TASKS[task](Voices.load(), lines)):
+        lines[i]["wav"] = f"{i:03d}.wav"
+        speech.save(out / lines[i]["wav"])
+        factors.append(speech.facts["real_time_factor"])
+    result = judged(write(out / "manifest.jsonl", lines), judge)
+    for line in sorted(result["lines"], key=lambda line: -line["wer"])[:WORST]:
+        print("worst:", line)
+    figures = {f"{task}, {which}": result["figures"] | {"real_time_factor": round(float(np.mean(factors)), 3)}}
+    if task == "convert":
+        figures |= about_sources(result, lines, out, judge)
+    return figures
+
+
+def about_sources(result, lines, out, judge):
+    """How near conversions are to target and source, and what the sources themselves get."""
+    swapped = [{"wav": line["wav"], "reference": line["source"]} for line in lines]
+    to_source = judged(write(out / "own.jsonl", swapped), judge)
+    raw = judged(write(out / "sources.jsonl", [line | {"wav": line["source"]} for line in lines]), judge)
+    pairs = zip(result["lines"], to_source["lines"], strict=True)
+    nearer = [target["secs"] > source["secs"] for target, source in pairs]
+    where = {"secs to target": result["figures"]["secs"], "secs to source": to_source["figures"]["secs"],
+             "nearer to target": round(float(np.mean(nearer)), 3)}
+    return {"target and source": where, "source itself, against the target": raw["figures"]}
+
+
+# ---------------------------------------------------------------- left behind by a full run of a lesson
+
+
+def marks_of(run, judge):
+    """{folder: [lines, 2] of SECS and WER} for every folder of a run that has a manifest; nothing is judged
+    twice."""
+    marks = {}
     for manifest in sorted(run.glob("**/manifest.jsonl")):
         answer = manifest.with_suffix(".json")
         fresh = answer.exists() and answer.stat().st_mtime > manifest.stat().st_mtime
-        lines = (json.loads(answer.read_text()) if fresh else judged(manifest, judge))["lines"]
-        found[manifest.parent.name] = np.array([(line["secs"], line["wer"]) for line in lines])
-    return found
+        result = json.loads(answer.read_text()) if fresh else judged(manifest, judge)
+        marks[manifest.parent.name] = np.array([(line["secs"], line["wer"]) for line in result["lines"]])
+    return marks
 
 
-def against(mine, base):
-    """Cells of a table for marks [n, 2] of n independent people, paired with those of another system; 95 % intervals."""
+def against(marks, base):
+    """Cells of a table for marks [n, 2] of n independent people, paired with those of another system.
+
+    Differences have 95 % intervals; those of the base itself have no verdict."""
     row = {}
-    for k, what in enumerate(("SECS", "WER")):
-        mean, low, high = statistics.bootstrap((mine - base)[:, k])
-        verdict = "" if mine is base else "inside the noise" if low <= 0 <= high else ("worse", "better")[(mean > 0) == (k == 0)]
-        row |= {what: round(float(mine[:, k].mean()), 4), f"{what} minus first": f"{mean:+.4f} [{low:+.4f}, {high:+.4f}] {verdict}"}
+    for k, name in enumerate(MARKS):
+        gain = statistics.paired(marks[:, k], base[:, k], higher=name == "SECS")
+        verdict = "" if marks is base else gain.verdict
+        row[name] = round(float(marks[:, k].mean()), 4)
+        row[f"{name} minus first"] = f"{gain.text()} {verdict}"
     return row
 
 
 def filling(run, judge):
     """Table and sweeps of lesson 04: means over seeds, differences to the baseline by reference."""
     runs = {}
-    for folder, marks in heard(run, judge).items():
-        runs.setdefault(folder.rsplit(" ", 1)[0], []).append(marks)
-    marks = {name: np.array(found) for name, found in runs.items()}  # [seeds, references, 2]
-    test = np.array([json.loads(line)["test"] for line in (run / "Baseline 0" / "manifest.jsonl").read_text().splitlines()])
-    means, table = {name: found.mean(0) for name, found in marks.items()}, []
-    for which, name in ((which, name) for which in dict.fromkeys(test.tolist()) for name in ("Baseline", "+LF", "+PS", "+CS")):
+    for folder, marks in marks_of(run, judge).items():
+        system, _ = folder.rsplit(" ", 1)  # the seed
+        runs.setdefault(system, []).append(marks)
+    marks = {system: np.array(of_seeds) for system, of_seeds in runs.items()}  # [seeds, references, 2]
+    means = {system: of_seeds.mean(0) for system, of_seeds in marks.items()}
+    test = np.array([line["test"] for line in read(run / "Baseline 0" / "manifest.jsonl")])
+    table = []
+    for which in dict.fromkeys(test.tolist()):
         base = means["Baseline"][test == which]
-        spread = marks[name][:, test == which, 0].mean(1).std(ddof=1)
-        table.append({"test": which, "system": name} | against(base if name == "Baseline" else means[name][test == which], base)
-                     | {"SECS over seeds": round(float(spread), 4)})
-    points = {**{name: found for name, found in marks.items() if " " in name}, "tau 0.25": marks["+LF"]}
-    sweeps = {kind: {name.split()[1]: round(float((found[0] - means["Baseline"])[test == "intra", 0].mean()), 4)
-                     for name, found in sorted(points.items()) if name.startswith(kind)} for kind in ("tau", "noise")}
+        for system in ("Baseline", "+LF", "+PS", "+CS"):
+            mine = base if system == "Baseline" else means[system][test == which]
+            spread = marks[system][:, test == which, 0].mean(1).std(ddof=1)
+            row = {"test": which, "system": system} | against(mine, base)
+            table.append(row | {"SECS over seeds": round(float(spread), 4)})
+    points = {system: of_seeds[0] for system, of_seeds in marks.items() if " " in system}
+    points["tau 0.25"] = marks["+LF"][0]
+    sweeps = {"tau": {}, "noise": {}}
+    for system, found in sorted(points.items()):
+        kind, value = system.split()
+        gain = (found - means["Baseline"])[test == "intra", 0]
+        sweeps[kind][value] = round(float(gain.mean()), 4)
     return {"table": table, "sweeps": sweeps}
 
 
 def satts(run, judge):
-    """Tables of lesson 05: every folder is called "reference, system"; a mean over the sentences of each stranger."""
-    marks = {}
-    for folder, found in heard(run, judge).items():
-        where, name = folder.split(", ", 1)
-        marks.setdefault(where, {})[name] = found.reshape(-1, int(os.environ.get("SENTENCES", 2)), 2).mean(1)
+    """Tables of lesson 05: every folder is called "reference, system"; a mean over the sentences of each
+    stranger."""
+    sentences = int(os.environ.get("SENTENCES", SENTENCES))
+    systems = {}
+    for folder, marks in marks_of(run, judge).items():
+        reference, system = folder.split(", ", 1)
+        systems.setdefault(reference, {})[system] = marks.reshape(-1, sentences, 2).mean(1)
     tables = {}
-    for where, systems in marks.items():
-        first = next(name for name in ("SV2TTS", "SV2TTS, separated") if name in systems)
-        order = sorted(systems, key=lambda name: name != first)
-        tables[where] = [{"system": name} | against(systems[name], systems[first]) for name in order]
+    for reference, marks in systems.items():
+        first = next(name for name in ("SV2TTS", "SV2TTS, separated") if name in marks)
+        order = [first, *(name for name in marks if name != first)]
+        tables[reference] = [{"system": name} | against(marks[name], marks[first]) for name in order]
     return tables
 
 
 def situations(run, judge):
-    """Table of lesson 06: every folder is called "situation, system"; 95 % intervals over clips; WER and CER over all words of a folder."""
-    found, table = heard(run, judge), []
-    own = [{"wav": f"{folder}/{i}.wav", "reference": f"{folder.split(', ', 1)[0]}, the source/{i}.wav"}
-           for folder, marks in found.items() for i in range(len(marks))]
-    to_source = (line["secs"] for line in judged(write(run / "own.jsonl", own), judge)["lines"])
-    for folder, marks in found.items():
-        of, answer = np.array([next(to_source) for _ in marks]), json.loads((run / folder / "manifest.json").read_text())
-        asked = [json.loads(line)["text"] for line in (run / folder / "manifest.jsonl").read_text().splitlines()]
-        cer = [min(metrics.cer(text, line["heard"]), 1) for text, line in zip(asked, answer["lines"], strict=True)]
-        to, wer, said = marks[:, 0], np.minimum(marks[:, 1], 1), answer["figures"]
-        columns = {"SECS to target": to, "to source": of, "nearer to target": to > of, "WER of a clip": wer, "CER of a clip": cer}
-        row = {what: "{:.2f} ({:.2f} to {:.2f})".format(*statistics.bootstrap(column)) for what, column in columns.items()}
-        table.append(dict(zip(("situation", "system"), folder.split(", ", 1), strict=True)) | row
-                     | {"WER": said["wer"], "CER": said["cer"], "clips": len(marks)})
+    """Table of lesson 06: every folder is called "situation, system"; WER and CER over all words of a folder.
+
+    95 % intervals are over clips."""
+    table = []
+    marks = marks_of(run, judge)
+    to_source = secs_to_source(run, judge, {folder: len(values) for folder, values in marks.items()})
+    for folder, values in marks.items():
+        answer = json.loads((run / folder / "manifest.json").read_text())
+        texts = [line["text"] for line in read(run / folder / "manifest.jsonl")]
+        pairs = zip(texts, answer["lines"], strict=True)
+        cer = [min(metrics.cer(text, line["heard"]), 1) for text, line in pairs]
+        to_target, source = values[:, 0], to_source[folder]
+        columns = {"SECS to target": to_target, "to source": source, "nearer to target": to_target > source,
+                   "WER of a clip": np.minimum(values[:, 1], 1), "CER of a clip": cer}
+        situation, system = folder.split(", ", 1)
+        row = {"situation": situation, "system": system}
+        for name, column in columns.items():
+            mean, low, high = statistics.bootstrap(column)
+            row[name] = f"{mean:.2f} ({low:.2f} to {high:.2f})"
+        over_all = {"WER": answer["figures"]["wer"], "CER": answer["figures"]["cer"], "clips": len(values)}
+        table.append(row | over_all)
     table.sort(key=lambda row: (row["situation"], row["WER"]))
-    (CHECKPOINTS.parent / "situations.json").write_text(json.dumps(table, indent=1) + "\n")
+    (ASSETS / "situations.json").write_text(json.dumps(table, indent=1) + "\n")
     return table
 
 
-RUNS = {"situations": ("runs/06-full/tables", situations), "filling": ("runs/04-full", filling), "satts": ("runs/05-full", satts)}
+def secs_to_source(run, judge, counts):
+    """{folder:
+
+    SECS [clips] to the sources} of folders {name: clips}; a situation has its sources in "..., the
+    source"."""
+    lines = []
+    for folder, count in counts.items():
+        sources = f"{folder.split(', ', 1)[0]}, the source"
+        lines += [{"wav": f"{folder}/{i}.wav", "reference": f"{sources}/{i}.wav"} for i in range(count)]
+    secs = iter(line["secs"] for line in judged(write(run / "own.jsonl", lines), judge)["lines"])
+    return {folder: np.array(list(itertools.islice(secs, count))) for folder, count in counts.items()}
 
 
-def main(task, shared="../shared", out=None):
-    shared, out = Path(shared).resolve(), Path(out or (RUNS[task][0] if task in RUNS else f"runs/judge-{task}")).resolve()
-    if task in RUNS:
+RUNS = {
+    "filling": ("runs/04-full", filling),
+    "satts": ("runs/05-full", satts),
+    "situations": ("runs/06-full/tables", situations),
+}
+
+
+def main():
+    as_written = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)
+    parser.add_argument("task", choices=[*TASKS, *RUNS])
+    parser.add_argument("shared", nargs="?", default="../shared")
+    parser.add_argument("out", nargs="?")
+    parser.add_argument("--set", default="plan", choices=["plan", "studio"])
+    given = parser.parse_args()
+    shared = Path(given.shared).resolve()
+    if given.task in RUNS:
+        folder, tabulate = RUNS[given.task]
+        out = Path(given.out or folder).resolve()
         if not out.is_dir():
-            sys.exit(f"{out} is not there: it holds what a full run of the lesson leaves behind (see the top of this file).")
-        found = RUNS[task][1](out, shared / "tools" / "judge.py")
-        (out / "judged.json").write_text(json.dumps(found, indent=1))
-        return print(json.dumps(found, indent=1))
-    out.mkdir(parents=True, exist_ok=True)
-    home, voices = shared / "eval", Voices.load()
-    plan = [json.loads(line) for line in (home / "plan.jsonl").read_text().splitlines()][:: int(os.environ.get("EVERY", 1))]
-    made = {"speak": spoken, "extract": extracted, "convert": lambda *given: converted(*given, out)}[task](voices, plan, home)
-    lines, factors = [], []
-    for i, (line, speech) in enumerate(made):
-        factors.append(speech.facts["real_time_factor"])
-        lines.append(line | {"wav": Path(speech.save(out / f"{i:03d}.wav")).name, "reference": str(home / line["reference"])})
-    found = judged(write(out / "manifest.jsonl", lines), shared / "tools" / "judge.py")
-    print(task, found["figures"], f"real-time factor {np.mean(factors):.3f}")
-    for line in sorted(found["lines"], key=lambda line: -line["wer"])[:5]:
-        print("worst:", line)
-    if task == "convert":
-        judge = shared / "tools" / "judge.py"
-        raw = judged(write(out / "sources.jsonl", [line | {"wav": line["source"]} for line in lines]), judge)
-        own = judged(write(out / "own.jsonl", [line | {"reference": line["source"], "text": ""} for line in lines]), judge)
-        near = np.mean([a["secs"] > b["secs"] for a, b in zip(found["lines"], own["lines"], strict=True)])
-        print("source itself, against the target:", raw["figures"])
-        print(f"result against its source: secs {own['figures']['secs']}; nearer to the target than to the source: {100 * near:.0f} %")
+            sys.exit(f"{out} is not there: a full run of the lesson leaves it (see the top of this file).")
+        result = tabulate(out, shared / "tools" / "judge.py")
+    else:
+        out = Path(given.out or f"runs/judge-{given.task}-{given.set}").resolve()
+        result = shipped(given.task, given.set, shared, out)
+    (out / "judged.json").write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
