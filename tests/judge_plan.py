@@ -152,7 +152,8 @@ def shipped(task, which, shared, out):
     result = judged(write(out / "manifest.jsonl", lines), judge)
     for line in sorted(result["lines"], key=lambda line: -line["wer"])[:WORST]:
         print("worst:", line)
-    figures = {f"{task}, {which}": result["figures"] | {"real_time_factor": round(float(np.mean(factors)), 3)}}
+    pace = {"real_time_factor": round(float(np.mean(factors)), 3)}
+    figures = {f"{task}, {which}": result["figures"] | pace}
     if task == "convert":
         figures |= about_sources(result, lines, out, judge)
     return figures
@@ -269,10 +270,9 @@ def situations(run, judge):
 
 
 def secs_to_source(run, judge, counts):
-    """{folder:
+    """SECS to the sources of folders {name: clips}: {folder: [clips]}.
 
-    SECS [clips] to the sources} of folders {name: clips}; a situation has its sources in "..., the
-    source"."""
+    A situation has its sources in the folder "situation, the source"."""
     lines = []
     for folder, count in counts.items():
         sources = f"{folder.split(', ', 1)[0]}, the source"
