@@ -1,4 +1,5 @@
-"""What tests of the app share: its real server around small untrained weights.  Nothing heavy is imported before it is asked for."""
+"""What tests of the app share: its real server around small untrained weights.  Nothing heavy is imported
+before it is asked for."""
 import functools
 import io
 import socket
@@ -42,7 +43,8 @@ def tiny_root(tmp_path_factory):
     card = dict(data="none", licence="Apache-2.0", figures={"eer": 0.123})
     config = SpeakerEncoderConfig(channels=(8, 8, 8, 8), blocks=(1, 1, 1, 1), D=16)
     encoder = SpeakerEncoder(config)
-    training.save(root / "speaker_encoder", encoder, config, card | {"budget": "none", "name": "tiny-encoder"})
+    its_card = card | {"budget": "none", "name": "tiny-encoder"}
+    training.save(root / "speaker_encoder", encoder, config, its_card)
     codec = Codec(CodecConfig((("verification", 16),), **TINY_CODEC))
     training.save(root / "codec", codec, codec.config, card | {"budget": "none", "name": "tiny-codec"})
     config = VitsConfig(len(text.SYMBOLS), **TINY_VITS)

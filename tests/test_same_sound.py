@@ -52,8 +52,9 @@ def test_the_same_seed_gives_the_same_samples_as_before(now, task):
 
 
 def test_refined_conversion_is_the_same_but_for_rounding(now):
-    """Catches other steps of `refined`.  Adam divides gradients by their size, which magnifies a rounding: another number of
-    threads moves samples by up to 1e-3, so the bound is one on the whole: 1 % of the sound."""
+    """Catches other steps of `refined`.  Adam divides gradients by their size, which magnifies a rounding:
+    another number of threads moves samples by up to 1e-3, so the bound is one on the whole: 1 % of the
+    sound."""
     before = np.load(SAMPLES)["refined"] / FULL
     assert now["refined"].shape == before.shape
     off = np.sqrt(np.mean((now["refined"] - before) ** 2) / np.mean(before**2))
@@ -63,4 +64,5 @@ def test_refined_conversion_is_the_same_but_for_rounding(now):
 
 
 if __name__ == "__main__":
-    np.savez_compressed(SAMPLES, **{task: np.round(wav * FULL).astype("int16") for task, wav in sounds().items()})
+    rounded = {task: np.round(wav * FULL).astype("int16") for task, wav in sounds().items()}
+    np.savez_compressed(SAMPLES, **rounded)

@@ -1,4 +1,7 @@
-"""The codec: sound becomes frames z, frames become sound.  Text and conversion only differ in how they predict z."""
+"""The codec: sound becomes frames z, frames become sound.
+
+Speech from text and conversion differ only in how they predict z.
+"""
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +14,7 @@ from lib.nn.decoders import DECODERS
 
 MAGNITUDE_FLOOR = 1e-4  # under that a bin is silent
 LOG_SCALE = 0.3  # brings log-magnitudes to a variance of about one
-LOGS_LOW, LOGS_HIGH = -6.0, 3.0  # of a log standard deviation: beyond, its exponential is no number for a loss
+LOGS_LOW, LOGS_HIGH = -6.0, 3.0  # of a log standard deviation: beyond, losses overflow
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,9 @@ class PosteriorEncoder(nn.Module):
 
 
 class Codec(nn.Module):
-    """Conditional autoencoder: a posterior and a decoder that know the voice.  Source: [VITS] sec. 2.2.1 and 2.4.
+    """Conditional autoencoder: a posterior and a decoder that know the voice.
+
+    Source: [VITS] sec. 2.2.1 and 2.4.
 
     conditioning: spk_emb [B, D] -> g [B, G, 1].  posterior: spec, mask, g -> m_q, logs_q.
     decoder: z [B, C, F], g -> wav [B, 1, F * HOP].  It is lent to all models that predict z.
@@ -74,14 +79,14 @@ class Codec(nn.Module):
         return batch[name].shape[2]
 
     def latents(self, batch, mask, g):
-        """Give m_q, logs_q [B, C, F] of a batch: the posterior's where it holds spec, else the cached ones."""
+        """Give m_q, logs_q [B, C, F] of a batch: by the posterior where it holds spec, else as cached."""
         if "spec" in batch:
             return self.posterior(batch["spec"], mask, g)
         return batch["m_q"].float(), batch["logs_q"].float()
 
     @torch.inference_mode()
     def encode(self, wav, spk_emb, band=None, kind="verification"):
-        """Give the code of wav [1, 1, T] in the voice spk_emb [1, D]: m_q, logs_q [1, C, T // HOP] and g [1, G, 1].
+        """Encode wav [1, 1, T] of the voice spk_emb [1, D]: m_q, logs_q [1, C, T // HOP] and g [1, G, 1].
 
         band: [1], one for a recording that has lost its top band (see Conditioning), or None.
         """

@@ -11,14 +11,14 @@ from lib.nn.blocks import ConvNeXtStack, Transformer, random_slices, sequence_ma
 from lib.nn.flows import Flow
 
 MIDDLE_REGISTER = 7.3  # log2 of 158 Hz, between men and women: what a voice's register is told relative to
-CALM = 0.15  # most of the posterior's noise that sound is trained with: all of it is louder than most channels of z
+CALM = 0.15  # share of the posterior's noise in sound, at most: all of it is louder than most channels of z
 
 # A recording that has lost its top band, in bins of the spectrogram (15.6 Hz each).
 TOP_BINS = slice(397, 500)  # 6.2 to 7.8 kHz: above what old MP3s keep, below where resamplers cut
 MIDDLE_BINS = slice(192, 320)  # 3 to 5 kHz, of consonants, which every recording has
 TOP_LOST = 1e-4  # of the middle's power: 40 dB
 
-# Steps of `refined`: a short window sees the pulses of a voice, a long one its harmonics; more windows cost more.
+# Steps of `refined`.  A short window sees the pulses of a voice, a long one its harmonics; more cost more.
 REFINE_WINDOWS = ((256, 40), (1024, 160))  # samples, bands
 REFINE_RATE = 0.05
 REFINE_BETAS = (0.8, 0.9)  # a memory as short as the few steps
@@ -62,9 +62,9 @@ def standardise(x, mask):
 class ContentEncoder(nn.Module):
     """What is said: mel [B, M, F] -> code [B, K, F]; then, at a pitch, by a voice -> m_p, logs_p [B, C, F].
 
-    Source: [FLOWVAE] sec. 2.1.2.  Differs: mels, each band standardised over time, which takes a voice's average
-    spectrum away; ConvNeXt for residual blocks; K channels, as the cosine of one is a sign; pitch goes beside the
-    code, and can be chosen; the voice helps the prior, as flows only shift.
+    Source: [FLOWVAE] sec. 2.1.2.  Differs: mels, each band standardised over time, which takes a voice's
+    average spectrum away; ConvNeXt for residual blocks; K channels, as the cosine of one is a sign; pitch
+    goes beside the code, and can be chosen; the voice helps the prior, as flows only shift.
     """
 
     def __init__(self, config, C, G):
@@ -105,8 +105,8 @@ def lacks_top(spec):
 def refined(decoder, z, g, wav, rounds):
     """Better z [B, C, F] by a few steps of Adam on the mel loss of decoder(z, g) to wav [B, 1, F * HOP].
 
-    The result carries no gradient.  Source: [SAVAE] sec. 3: a posterior guesses for all, such steps are for this
-    one.  Differs: no KL loss, but few and short steps.
+    The result carries no gradient.  Source: [SAVAE] sec. 3: a posterior guesses for all, such steps are for
+    this one.  Differs: no KL loss, but few and short steps.
     """
     with torch.inference_mode(False), torch.enable_grad():
         z = z.detach().clone().requires_grad_(True)
@@ -125,7 +125,7 @@ def refined(decoder, z, g, wav, rounds):
 
 
 class Source(NamedTuple):
-    """What conversion needs of a recording: wav [1, 1, F * HOP], spec, standardised mel, f0 [1, F], its own g."""
+    """A recording for conversion: wav [1, 1, F * HOP], spec, standardised mel, f0 [1, F], its own g."""
     wav: torch.Tensor
     spec: torch.Tensor
     mel: torch.Tensor
@@ -135,7 +135,9 @@ class Source(NamedTuple):
     def cut(self, start, end):
         """Give the frames from start to end alone."""
         wav = self.wav[:, :, start * audio.HOP: end * audio.HOP]
-        return Source(wav, self.spec[:, :, start:end], self.mel[:, :, start:end], self.f0[:, start:end], self.g)
+        spec = self.spec[:, :, start:end]
+        mel = self.mel[:, :, start:end]
+        return Source(wav, spec, mel, self.f0[:, start:end], self.g)
 
 
 class FlowVAE(nn.Module):
@@ -159,12 +161,13 @@ class FlowVAE(nn.Module):
         return MIDDLE_REGISTER + self.register(spk_emb)[:, 0]
 
     def forward(self, batch, sound=False):
-        """Give what the losses need, as a dict, for a batch of spk_emb [B, D], frames [B], mel and its perturbed
-        mel_hat [B, M, F], f0 [B, F], its register [B], and spec or the cached m_q, logs_q [B, C, F].
+        """Give what the losses need, as a dict.
 
-        Always: both codes, m_q, logs_q, m_p, logs_p, z_p, mask, register_hat.  sound, for its wav
-        [B, 1, F * HOP]: also a slice wav_hat [B, 1, segment * HOP] from start; and, as in conversion, wav_other
-        (twice as long) from start_other, in the voices asked [B, D].
+        batch: spk_emb [B, D], frames [B], mel and its perturbed mel_hat [B, M, F], f0 [B, F], its register
+        [B], and spec or the cached m_q, logs_q [B, C, F].
+        Always: both codes, m_q, logs_q, m_p, logs_p, z_p, mask, register_hat.
+        sound, for a batch with wav [B, 1, F * HOP]: also a slice wav_hat [B, 1, segment * HOP] from start;
+        and, as in conversion, wav_other (twice as long) from start_other, in the voices asked [B, D].
         """
         mask = sequence_mask(batch["frames"], batch["mel"].shape[2])
         own_g = self.codec.conditioning(batch["spk_emb"], "verification", batch.get("band"))
@@ -200,13 +203,14 @@ class FlowVAE(nn.Module):
         return {"wav_hat": self.codec.decoder(part, own_g), "start": start}
 
     def other_voice(self, batch, z, own_g, out):
-        """Convert z [B, C, F] to the voice of the next in the batch and decode a slice: wav_other, start_other."""
+        """Convert z [B, C, F] to the voice of the next row and decode a slice: wav_other, start_other."""
         asked = batch["spk_emb"].roll(1, 0)
         octaves = out["register_hat"].detach().roll(1, 0) - batch["register"]
         g = self.codec.conditioning(asked)
         z = self.moved(z, out["code"], batch["f0"], octaves[:, None], out["mask"], own_g, g)
         part, start = random_slices(z, batch["frames"], 2 * self.config.segment)
-        return {"wav_other": self.codec.decoder(part, self.led(g, own_g)), "start_other": start, "asked": asked}
+        wav_other = self.codec.decoder(part, self.led(g, own_g))
+        return {"wav_other": wav_other, "start_other": start, "asked": asked}
 
     def moved(self, z, code, f0, octaves, mask, own_g, g, detail=1.0, noise=None):
         """Give the z [B, C, F] of the same words by the voice g, `octaves` higher.
@@ -230,10 +234,10 @@ class FlowVAE(nn.Module):
                 chunk=audio.CHUNK, progress=None):
         """Say wav [1, 1, T] of own_emb [1, D] in the voice spk_emb [1, D]: [1, 1, T // HOP * HOP].
 
-        pitch: share of the way, in octaves, from the source's register to the voice's, plus semitones.  detail:
-        the share of what the prior did not foresee that is carried over; noise_scale: the temperature of noise in
-        z_p.  It goes in stretches of `chunk` frames; progress(share) is called before each.
-        Differs: [FLOWVAE] has detail 0, the conversion of [VITS] sec. 2.4 has 1.
+        pitch: share of the way, in octaves, from the source's register to the voice's, plus semitones.
+        detail: the share of what the prior did not foresee that is carried over.  noise_scale: the
+        temperature of noise in z_p.  It goes in stretches of `chunk` frames; progress(share) is called
+        before each.  Differs: [FLOWVAE] has detail 0, the conversion of [VITS] sec. 2.4 has 1.
         """
         source = self.source(wav, own_emb)
         frames = source.mel.shape[2]

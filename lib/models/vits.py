@@ -103,8 +103,8 @@ class StochasticDurationPredictor(nn.Module):
 class Vits(nn.Module):
     """Conditional VAE with a flow between text and the latents of a codec.
 
-    Source: [VITS], conditioned as in [SATTS] fig. 1.  Differs: posterior, decoder and conditioning are those of
-    a codec that is lent (lesson 03 trains both, in one step or one after the other).
+    Source: [VITS], conditioned as in [SATTS] fig. 1.  Differs: posterior, decoder and conditioning are
+    those of a codec that is lent (lesson 03 trains both, in one step or one after the other).
     """
     NEEDS = ("codec",)
 
@@ -121,10 +121,10 @@ class Vits(nn.Module):
     def forward(self, batch, parts=("autoencoder", "prior"), kind="verification"):
         """Give what the losses need, as a dict, for a batch of spk_emb [B, D], frames [B] and, by part:
 
-        "autoencoder": spec [B, 513, F] -> m_q, logs_q, z_mask, and a slice wav_hat [B, 1, segment * HOP] from
-            start [B].
-        "prior": x [B, N], tokens [B] and either spec or the cached m_q, logs_q -> z_p, m_p, logs_p (expanded),
-            path, logw, w, rhythm.
+        "autoencoder": spec [B, 513, F] -> m_q, logs_q, z_mask, and a slice wav_hat [B, 1, segment * HOP]
+            from start [B].
+        "prior": x [B, N], tokens [B] and either spec or the cached m_q, logs_q -> z_p, m_p, logs_p
+            (expanded), path, logw, w, rhythm.
         "speech" (alone): x, tokens and asked [B, D] -> speech, see `generate`.
         """
         if parts == ("speech",):
@@ -146,7 +146,7 @@ class Vits(nn.Module):
         x_mask = sequence_mask(batch["tokens"], batch["x"].shape[1])
         h, m_p, logs_p = self.text(batch["x"], x_mask)
         z_p = self.flow(z, z_mask, g)
-        with torch.autocast(z.device.type, enabled=False):  # 16 bits are too few to compare paths, or to hold a mean
+        with torch.autocast(z.device.type, enabled=False):  # 16 bits are too few to compare paths
             with torch.no_grad():
                 path = align.search(align.log_likelihood(z_p, m_p, logs_p), x_mask, z_mask)
             m_p = torch.matmul(m_p, path)
@@ -159,7 +159,7 @@ class Vits(nn.Module):
                 "logw": logw, "rhythm": rhythm}
 
     def generate(self, batch, spk_emb, size=GENERATED, noise_scale=NOISE_SCALE, kind="verification"):
-        """Say what `infer` would say in any voices spk_emb [B, D], with gradients: wav_hat [B, 1, size * HOP].
+        """Say what `infer` would in any voices spk_emb [B, D], with gradients: wav_hat [B, 1, size * HOP].
 
         batch: x [B, N], tokens [B].  Of each, `size` frames are spoken.  Differs from `infer`: durations are
         taken as predicted and get no gradient, and the flow sees no more than the slice, so that a step of a
@@ -215,7 +215,9 @@ class Vits(nn.Module):
 
 
 def whole(w):
-    """Round durations w [B, 1, N] so that their running sum stays true: each alone would drift; at least one frame in all."""
+    """Round durations w [B, 1, N] so that their running sum stays true; at least one frame in all.
+
+    Each rounded alone, they would drift."""
     ends = w.cumsum(2).round()
     ends = torch.cat([ends[:, :, :-1], ends[:, :, -1:].clamp_min(1)], 2)
     return torch.diff(ends, dim=2, prepend=torch.zeros_like(ends[:, :, :1])).clamp_min(0)

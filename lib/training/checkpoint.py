@@ -1,8 +1,8 @@
 """The checkpoint folder: save, load, and who needs whose weights.  The only door to safetensors.
 
-A folder holds model*.safetensors, config.json (the sizes; under "tensors" how many tensors each file holds; under
-"needs" the fingerprints of the models that lend it parts), card.json (what the weights are now) and, where there is
-something to tell, history.json.
+A folder holds model*.safetensors, config.json (the sizes; under "tensors" how many tensors each file holds;
+under "needs" the fingerprints of the models that lend it parts), card.json (what the weights are now) and,
+where there is something to tell, history.json.
 """
 import dataclasses
 import hashlib
@@ -14,6 +14,7 @@ import torch
 
 from lib.training.packing import packed, unpacked
 
+FILES = ("model.safetensors", "config.json", "card.json")
 CARD_KEYS = {"data", "licence", "budget", "figures"}
 SHARD_BYTES = 9_500_000  # the hub wants large-file storage above 10 MB
 MESSAGE = 300  # letters of torch's own message that are passed on
@@ -24,8 +25,8 @@ RESTORE = "restore it from git"
 def fingerprint(net):
     """Name weights by 16 letters that change with any of them.  net: a module, or {name: tensor}.
 
-    It covers names, shapes, kinds and bytes as they are read back: of a model that was rounded when it was saved,
-    take that of `read(folder)`.
+    It covers names, shapes, kinds and bytes as they are read back: of a model that was rounded when it was
+    saved, take that of `read(folder)`.
     """
     weights = net.state_dict() if isinstance(net, torch.nn.Module) else net
     digest = hashlib.sha256()
@@ -38,16 +39,19 @@ def fingerprint(net):
 def save(folder, net, config, card, half=True, pack=False, lenders=None):
     """Write a checkpoint folder, once however many processes call.
 
-    half: fp16; pack: matrices int8.  lenders: {name: folder or net} for every name in net.NEEDS; what they lend is
-    left out, and their fingerprints are written instead.  Give the folder where the lender was rounded on saving.
-    Raises ValueError for a lender too many or too few, and unless the card says data, licence, budget and figures.
+    half: fp16; pack: matrices int8.  lenders: {name: folder or net} for every name in net.NEEDS; what they
+    lend is left out, and their fingerprints are written instead.  Give the folder where the lender was
+    rounded on saving.
+    Raises ValueError for a lender too many or too few, and unless the card says data, licence, budget and
+    figures.
     """
     from safetensors.torch import save_file
     if int(os.environ.get("RANK", 0)):
         return
     missing = CARD_KEYS - set(card)
     if missing:
-        raise ValueError(f"A card without {sorted(missing)} would let a quick voice pass as a real one: add them.")
+        raise ValueError(f"A card without {sorted(missing)} would let a quick voice pass as a real one: add "
+                         "them.")
     lenders = check_lenders(type(net), lenders or {})
     weights = {}
     for name, weight in net.state_dict().items():
@@ -78,7 +82,7 @@ def is_folder(lender):
 
 
 def check_lenders(model, lenders):
-    """Give lenders {name: ...} back.  Raises ValueError unless they are those that the class `model` NEEDS."""
+    """Give lenders {name: ...} back.  Raises ValueError unless they are what the class `model` NEEDS."""
     needs = set(getattr(model, "NEEDS", ()))
     if needs != set(lenders):
         raise ValueError(f"{model.__name__} needs {sorted(needs)}, got {sorted(lenders)}: name every lender.")
@@ -131,7 +135,7 @@ def read(folder):
         raise ValueError(f"{folder}: {error}: {RESTORE}.") from error
     for name, value in weights.items():
         if not torch.isfinite(value).all():
-            raise ValueError(f"{folder}: {name} holds numbers that are not finite: {RESTORE}, or train it again.")
+            raise ValueError(f"{folder}: {name} holds numbers that are not finite: {RESTORE}.")
     return weights
 
 
@@ -149,14 +153,13 @@ def load(folder, model, config_class, **lenders):
     """Give (net in float32 and eval mode, card) of a folder written by `save`.
 
     lenders: the models in model.NEEDS, by name; they become submodules, not copies.
-    Raises ValueError when the folder is not a checkpoint, was written for other sizes, or beside other lenders:
-    weights are never half loaded.
+    Raises ValueError when the folder is not a checkpoint, was written for other sizes, or beside other
+    lenders: weights are never half loaded.
     """
     folder = Path(folder)
-    lacking = [name for name in ("model.safetensors", "config.json", "card.json") if not (folder / name).is_file()]
+    lacking = [name for name in FILES if not (folder / name).is_file()]
     if lacking:
-        raise ValueError(f"{folder} lacks {lacking}: build it with its lesson (see card.json of the shipped ones) or "
-                         f"{RESTORE}.")
+        raise ValueError(f"{folder} lacks {lacking}: build it with its lesson or {RESTORE}.")
     values = parse(folder / "config.json")
     says = card(folder)
     check_fingerprints(folder, values.pop("needs", None), check_lenders(model, lenders))
@@ -164,7 +167,8 @@ def load(folder, model, config_class, **lenders):
     known = {f.name for f in dataclasses.fields(config_class)}
     if set(values) != known:
         different = sorted(set(values) ^ known)
-        raise ValueError(f"{folder}/config.json: {different} too many or too few for {config_class.__name__}.")
+        raise ValueError(f"{folder}/config.json: {different} too many or too few for "
+                         f"{config_class.__name__}.")
     weights = read(folder)
     try:
         config = config_class(**{name: frozen(value) for name, value in values.items()})
@@ -176,7 +180,7 @@ def load(folder, model, config_class, **lenders):
 
 
 def card(folder):
-    """Read what the weights in a checkpoint folder are.  Raises ValueError for a card that does not say it."""
+    """Read what the weights in a folder are.  Raises ValueError for a card that does not say it."""
     path = Path(folder) / "card.json"
     says = parse(path)
     missing = CARD_KEYS - set(says)
@@ -191,18 +195,20 @@ def check_fingerprints(folder, needs, lenders):
     needs: {name: fingerprint} as the folder's config.json says.
     """
     if not isinstance(needs, dict) or set(needs) != set(lenders):
-        raise ValueError(f"{folder}/config.json says that it needs {needs}, not {sorted(lenders)}: {RESTORE}.")
+        wanted = sorted(lenders)
+        raise ValueError(f"{folder}/config.json says that it needs {needs}, not {wanted}: {RESTORE}.")
     for name, lender in lenders.items():
         found = fingerprint(lender)
         if needs[name] != found:
-            raise ValueError(f"{folder.name} was trained on {name} {needs[name]}, this one is {found}: restore "
-                             f"{folder.parent / name} from git, or train {folder.name} again with its lesson.")
+            here = folder.parent / name
+            raise ValueError(f"{folder.name} was trained on {name} {needs[name]}, this one is {found}: "
+                             f"restore {here} from git, or train {folder.name} again with its lesson.")
 
 
 def fill(net, weights, lenders):
-    """Load weights {name: tensor} into all of net but what is lent.  Raises ValueError for any that do not fit."""
-    own = {name for name in net.state_dict() if not is_lent(name, lenders)}  # torch lets counters of batches be missing
-    if own != set(weights):
+    """Load weights {name: tensor} into all of net but what is lent.  Raises ValueError if they do not fit."""
+    own = {name for name in net.state_dict() if not is_lent(name, lenders)}
+    if own != set(weights):  # torch alone would let a batch norm's counter be missing
         raise ValueError(f"missing {sorted(own - set(weights))}, unexpected {sorted(set(weights) - own)}")
     net.load_state_dict(weights, strict=False)
 

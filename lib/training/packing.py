@@ -20,7 +20,7 @@ def packed(weights):
 
 
 def unpacked(weights):
-    """Give {name: weight} as before `packed`, but for rounding; weights that were never packed stay as they are.
+    """Give {name: weight} as before `packed`, but for rounding; what was never packed stays as it is.
 
     Raises ValueError for an int8 matrix without its scales, and for scales without their matrix: no weight of
     ours is int8 otherwise, and taken for one it would load without a word.

@@ -27,8 +27,8 @@ class Voices:
     def load(cls, root=None):
         """Open the checkpoints under `root` (None: VOICE_ATLAS_CHECKPOINTS, else the shipped ones).
 
-        speaker_encoder and tts must be there; all others are loaded when first used.  Raises ValueError for a broken
-        one; `voices.bundle.check()` looks at all that are there.
+        speaker_encoder and tts must be there; all others are loaded when first used.  Raises ValueError for
+        a broken one; `voices.bundle.check()` looks at all that are there.
         """
         bundle = Bundle(root)
         bundle.check("speaker_encoder", "tts")
@@ -90,12 +90,12 @@ class Voices:
         D = self.encoder.config.D
         length = np.linalg.norm(spk_emb)
         if spk_emb.shape != (D,) or not np.isfinite(spk_emb).all() or length < NO_LENGTH:
-            raise ValueError(f"A voice is {D} finite numbers that are not all zero; this one: {spk_emb.shape}. "
-                             "Embed a clip.")
+            raise ValueError(f"A voice is {D} finite numbers that are not all zero; this one: "
+                             f"{spk_emb.shape}. Embed a clip.")
         return spk_emb / length
 
     def similarity(self, clip, voice):
-        """Cosine, -1 to 1, between the voice heard in `clip` (a clip or Speech) and `voice`, by our own encoder."""
+        """Cosine, -1 to 1, between the voice in `clip` (a clip or Speech) and `voice`, by our own encoder."""
         if isinstance(clip, Speech):
             clip = (clip.rate, clip.wav)
         return float(self.embed(clip) @ self.voice(voice))

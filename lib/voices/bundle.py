@@ -48,7 +48,7 @@ class Bundle:
         return [name for name in REGISTRY if self.has(name)]
 
     def __getitem__(self, name):
-        """The model `name`.  Raises ValueError for a folder that is missing or broken, or beside another lender."""
+        """The model `name`.  Raises ValueError for a folder that is missing, broken or beside another lender."""
         with self._lock:
             if name not in self.loaded:
                 kind = REGISTRY[name]
@@ -57,7 +57,7 @@ class Bundle:
             return self.loaded[name]
 
     def card(self, name):
-        """What is said about the weights of `name`: data, licence, budget, figures, ...; they are not loaded for it."""
+        """What is said about the weights of `name` (data, licence, budget, figures); nothing else is read."""
         with self._lock:
             if name not in self._cards:
                 self._cards[name] = training.card(self._folder(name))
@@ -69,7 +69,7 @@ class Bundle:
             _ = self[name]
 
     def put(self, name, net, card):
-        """Use `net` in place of the checkpoint `name`: a model that was just trained, or is not saved at all."""
+        """Use `net` in place of the checkpoint `name`: one that was just trained, or is not saved at all."""
         with self._lock:
             self.loaded[name] = net.eval()
             self._cards[name] = card
@@ -77,6 +77,6 @@ class Bundle:
     def _folder(self, name):
         folder = self.root / name
         if not folder.is_dir():
-            raise ValueError(f"{folder} is not there: make it with lesson {REGISTRY[name].lesson}, or restore it from "
-                             "git.")
+            lesson = REGISTRY[name].lesson
+            raise ValueError(f"{folder} is not there: make it with lesson {lesson}, or restore it from git.")
         return folder

@@ -13,11 +13,12 @@ RANGES = {"strength": (0, 1), "pitch": (0, 1), "detail": (0, 1), "semitones": (-
 
 def convert(voices, source, voice, strength=1.0, pitch=1.0, semitones=0.0, seed=0, detail=1.0, progress=None,
             cancelled=None):
-    """Say what `source` (a clip of 1 to 60 s) says, at its pace, in `voice` (clip or embedding): Speech, as long.
+    """Say what `source` (a clip of 1 to 60 s) says, at its pace, in `voice` (clip or embedding): Speech.
 
-    strength: share of the way from the voice of the source to `voice`, 0 to 1.  pitch: the same for the register;
-    semitones (-12 to 12) are added.  detail: how closely it follows the source, 0 to 1.  progress(share, message) is
-    told of each stretch of 8 s, cancelled() asked before each; when it says so, InterruptedError is raised.
+    strength: share of the way from the voice of the source to `voice`, 0 to 1.  pitch: the same for the
+    register; semitones (-12 to 12) are added.  detail: how closely it follows the source, 0 to 1.
+    progress(share, message) is told of each stretch of 8 s, cancelled() asked before each; when it says so,
+    InterruptedError is raised.
     Raises ValueError for a bad clip, settings out of range, or where the weights of lesson 06 are missing.
     """
     started = time.time()

@@ -14,10 +14,10 @@ AROUND = 6  # frames to both sides, 0.1 s, that are kept with a loud one
 
 
 def extract(voices, mixture, speakers=None):
-    """Take a mixture of people (a clip; at most 30 s of it are used) apart: a list of Speech, the loudest person first.
+    """Take a mixture of people (a clip) apart: a list of Speech, the loudest person first.
 
-    speakers: 1 to 4, or None to count them.  facts of each: spk_emb [D] by the encoder, attractor [D'], share of the
-    level, and mask [F, N] on the mixture's level [F, N].
+    At most 30 s of it are used.  speakers: 1 to 4, or None to count them.  facts of each: spk_emb [D] by the
+    encoder, attractor [D'], share of the level, and mask [F, N] on the mixture's level [F, N].
     Raises ValueError as audio.prepare does, or where no separation network is installed.
     """
     started = time.time()
@@ -31,8 +31,9 @@ def extract(voices, mixture, speakers=None):
         wav = audio.normalise(wav)
         with torch.inference_mode():
             spk_emb = voices.encoder.embed(torch.tensor(spoken(wav))[None, None]).numpy()
-        facts = {"spk_emb": spk_emb, "attractor": vector, "share": float((mask * level).sum() / level.sum()),
-                 "mask": mask, "level": level, "seconds": len(wav) / audio.RATE, "took": time.time() - started}
+        share = float((mask * level).sum() / level.sum())
+        facts = {"spk_emb": spk_emb, "attractor": vector, "share": share, "mask": mask, "level": level,
+                 "seconds": len(wav) / audio.RATE, "took": time.time() - started}
         speeches.append(Speech(audio.RATE, wav, facts))
     return speeches
 

@@ -16,8 +16,9 @@ SEED_STEP = 7919  # a prime: two sentences of one request, or of neighbouring se
 def speak(voices, words, voice, seed=0, speed=1.0, noise_scale=0.1, progress=None, cancelled=None):
     """Say `words` in `voice` (clip or embedding): Speech at 16 kHz.  The same seed gives the same samples.
 
-    speed: 0.5 to 2.  noise_scale: temperature of the latents, 0 to 1 (expressiveness).  progress(share, message) is
-    told of every sentence, cancelled() asked before each; when it says so, InterruptedError is raised.
+    speed: 0.5 to 2.  noise_scale: temperature of the latents, 0 to 1 (expressiveness).
+    progress(share, message) is told of every sentence, cancelled() asked before each; when it says so,
+    InterruptedError is raised.
     Raises ValueError for empty or unspeakable text, over 1,000 characters, or settings out of range.
     """
     started = time.time()

@@ -32,14 +32,14 @@ class Speech:
 
 @contextlib.contextmanager
 def seeded(seed):
-    """Draw from `seed`, any whole number, while others wait; torch's random state is afterwards what it was."""
+    """Draw from `seed`, any whole number, while others wait; then torch's random state is what it was."""
     with TURN, torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(seed) % SEEDS)
         yield
 
 
 def result(bundle, name, wav, started, settings):
-    """Speech of wav [T] made by the checkpoint `name` since `started` (time.time()), with `settings` and what it took."""
+    """Speech of wav [T], made by the checkpoint `name` since `started` (time.time()) with `settings`."""
     took = time.time() - started
     seconds = len(wav) / audio.RATE
     card = bundle.card(name)
