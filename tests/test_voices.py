@@ -1,8 +1,12 @@
 """Voices, with tiny untrained nets saved and loaded as the real ones are."""
 import itertools
 import math
+import os
 import shutil
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +20,7 @@ from lib.models.vits import Vits, VitsConfig
 from lib.voices import Voices, speak, speech
 from lib.voices.bundle import Bundle
 
+ROOT = Path(__file__).parent.parent
 CARD = {"data": "none", "licence": "CC0", "budget": "untrained", "figures": {}, "name": "tiny"}
 WORDS = "A first sentence. And a second one! Is there a third?"
 
@@ -249,6 +254,17 @@ def test_what_is_broken_is_said_at_the_start(root, tmp_path):
     voices = Voices.load(tmp_path / "all")
     with pytest.raises(ValueError, match="attractor lacks"):
         voices.bundle.check()
+
+
+def test_the_app_refuses_broken_weights_in_one_line(root, tmp_path):
+    """Catches a start that ends in a page of traceback, or does not end."""
+    shutil.copytree(root, tmp_path / "weights")
+    (tmp_path / "weights" / "tts" / "model.safetensors").unlink()
+    env = os.environ | {"VOICE_ATLAS_CHECKPOINTS": str(tmp_path / "weights"), "GRADIO_ANALYTICS_ENABLED": "False"}
+    done = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=env, text=True, capture_output=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].endswith("restore it from git.") and "Traceback" not in done.stderr
+    assert "tts lacks ['model.safetensors']" in done.stderr
 
 
 def test_a_model_can_be_put_in_place_of_a_checkpoint(root, voice):

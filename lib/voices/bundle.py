@@ -48,7 +48,7 @@ class Bundle:
         return [name for name in REGISTRY if self.has(name)]
 
     def __getitem__(self, name):
-        """The model `name`.  Raises ValueError for a folder that is missing, broken or beside another lender."""
+        """The model `name`.  Raises ValueError for a folder missing, broken or beside another lender."""
         with self._lock:
             if name not in self.loaded:
                 kind = REGISTRY[name]
