@@ -1,40 +1,60 @@
-"""Voice Atlas as an app, one tab a file: http://127.0.0.1:7860 (GRADIO_SERVER_NAME, GRADIO_SERVER_PORT change that)."""
-import os
+"""Voice Atlas as an app: http://127.0.0.1:7860 (GRADIO_SERVER_NAME, GRADIO_SERVER_PORT change that)."""
+
+import sys
 from pathlib import Path
 
 import gradio as gr
 
-from lib.tabs import atlas, convert, extract, listen, speak
-from lib.voices.synthesis import CHECKPOINTS, Voices
+from lib.tabs import atlas, context, convert, door, extract, listen, scratch, speak
+from lib.voices import Voices
 
-CSS = Path(__file__).with_name("lib") / "tabs" / "app.css"
+TABS = (speak, atlas, extract, convert, listen)
+CSS = Path(__file__).parent / "lib" / "tabs" / "app.css"
 SYSTEM = dict(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])  # nothing is fetched
+SWEEP_SECONDS, KEPT_SECONDS = 600, 3600  # how often files are looked through, and how old they may grow
+WAITING = 64  # requests in the queue; who comes after them is asked to come later
 
 
-def build(voices=None, folder=atlas.ATLAS):
-    """The app as gr.Blocks, around `voices` (default: the bundled weights, or those under VOICE_ATLAS_CHECKPOINTS) and an atlas."""
-    voices = voices or Voices.load(os.environ.get("VOICE_ATLAS_CHECKPOINTS", CHECKPOINTS))
-    with gr.Blocks(title="Voice Atlas", analytics_enabled=False, delete_cache=(600, 3600)) as app:
+def build(voices=None, folder=context.ATLAS):
+    """The app as gr.Blocks, around `voices` and an atlas; each tab whose NEEDS are there.
+
+    voices: by default the bundled weights, or those under VOICE_ATLAS_CHECKPOINTS."""
+    voices = voices or Voices.load()
+    voices.bundle.check()  # what is broken is said now, not to the first visitor who needs it
+    with gr.Blocks(
+        title="Voice Atlas", analytics_enabled=False, delete_cache=(SWEEP_SECONDS, KEPT_SECONDS)
+    ) as app:
         gr.Markdown("# Voice Atlas")
+        taken = context.state()
         with gr.Tabs() as tabs:
-            with gr.Tab("Speak", id="speak"):
-                taken = speak.build(voices)
-            for name, there, lay_out in (("Atlas", os.path.isdir(folder), lambda: atlas.build(voices, tabs, taken, folder)),
-                                         ("Extract", voices.attractor, lambda: extract.build(voices, tabs, taken, os.path.isdir(folder))),
-                                         ("Convert", voices.flow_vae, lambda: convert.build(voices, taken)),
-                                         ("Listen", voices.flow_vae, lambda: listen.build(voices))):
-                if there:  # a tab comes with its map or its weights
-                    with gr.Tab(name, id=name.lower()):
-                        lay_out()
+            page = context.Context(voices, tabs, taken, folder)
+            for tab in TABS:
+                if all(page.has(name) for name in tab.NEEDS):
+                    with gr.Tab(tab.NAME, id=tab.NAME.lower()):
+                        tab.build(page)
     return app
 
 
 def serve(app, **options):
     """Launch `app` as everybody meets it; options go to gradio's launch."""
-    app.queue(api_open=False, max_size=32)
-    return app.launch(theme=gr.themes.Monochrome(**SYSTEM), css_paths=CSS, max_file_size="20mb", enable_monitoring=False,
-                      run_history=False, footer_links=["api"], ssr_mode=False, **options)
+    app.queue(api_open=False, max_size=WAITING)
+    return app.launch(
+        theme=gr.themes.Monochrome(**SYSTEM),
+        css_paths=CSS,
+        max_file_size="20mb",
+        enable_monitoring=False,
+        run_history=False,
+        footer_links=["api"],
+        ssr_mode=False,
+        app_kwargs=door.middleware(app, options.get("server_name")),
+        **options,
+    )
 
 
 if __name__ == "__main__":
-    serve(build())
+    scratch.move_in()
+    try:
+        page = build()
+    except ValueError as error:  # a broken checkpoint: its name and the remedy, in one line
+        sys.exit(str(error))
+    serve(page)

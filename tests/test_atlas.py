@@ -1,4 +1,5 @@
-"""The tab Atlas as a visitor and a script meet it: the real server, small untrained weights, a small atlas.  Imports umap."""
+"""The tab Atlas on the real server with small untrained weights and a small atlas.  Imports umap."""
+
 import concurrent.futures
 import json
 import re
@@ -12,10 +13,12 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from lib import audio, training
-from lib.tabs import atlas as tab
+from lib.tabs import chart
+from lib.tabs import desk as tab
 from lib.voices import maps
 
 WORDS = "The ferry leaves at noon."
+SPOKEN_BY_A_MACHINE = range(8, 15)  # of the corpus's dots, 0 to 29; the others of them are real people
 CARD = dict(data="none", licence="CC0", budget="none", figures={"points": 60})
 
 
@@ -28,7 +31,9 @@ def folder(tiny_voices, wav, tmp_path_factory):
     points, clips = [], []
     for i in range(60):
         kind = maps.KINDS[i // 15]
-        points.append(dict(name=f"dot {i:02d}", kind=kind, about="<b>a test</b>", parents=(0, 1) if kind == "interpolated" else ()))
+        about = "<b>a test</b>, Kokoro-82M" if i in SPOKEN_BY_A_MACHINE else "<b>a test</b>"
+        parents = (0, 1) if kind == "interpolated" else ()
+        points.append(dict(name=f"dot {i:02d}", kind=kind, about=about, parents=parents))
         audio.save(folder / "clip.mp3", audio.RATE, wav[: audio.RATE + 300 * i])
         clips.append((folder / "clip.mp3").read_bytes())
     made = maps.Atlas.make(points, emb, clips, tiny_voices.encoder)
@@ -38,8 +43,9 @@ def folder(tiny_voices, wav, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def running(tiny_voices, folder, desk, tmp_path_factory):
-    """(url, gr.Blocks) of the app around that atlas; `desk` has compiled umap before, so that nobody waits for it."""
+    """(url, gr.Blocks) of the app around that atlas; `desk` has compiled umap before."""
     import app
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
         demo = app.build(tiny_voices, folder)
@@ -73,6 +79,7 @@ def sound_of(answer):
 
 
 def facts_of(answer):
+    """The Markdown among an answer's parts."""
     return next(part for part in answer if "Nearest voices" in str(part))
 
 
@@ -82,12 +89,13 @@ def test_three_functions_are_public(guest):
     assert {"/speak", "/place", "/mix", "/speak_at_point"} <= set(api)
     assert not {"/pick", "/hold", "/load", "/send", "/turn"} & set(api)
     names = {door: [p["parameter_name"] for p in api[door]["parameters"]] for door in api}
-    assert names["/place"] == ["clip", "consent", "two", "method"] and names["/speak_at_point"] == ["words", "point", "method"]
-    assert names["/mix"] == ["one", "two", "share", "noise", "draw", "words", "method"]
+    assert names["/place"] == ["clip", "consent", "two", "method"]
+    assert names["/speak_at_point"] == ["words", "point", "method", "allowed"]
+    assert names["/mix"] == ["one", "two", "share", "noise", "draw", "words", "method", "allowed"]
 
 
 def test_a_point_speaks_as_the_library_does(guest, desk, tiny_voices):
-    answer = guest.predict(WORDS, "dot 07", "PCA", api_name="/speak_at_point")
+    answer = guest.predict(WORDS, "dot 07", "PCA", True, api_name="/speak_at_point")
     expected = tiny_voices.speak(WORDS, desk.emb[7]).wav
     np.testing.assert_allclose(sound_of(answer)[1], expected, atol=2e-4)
     near = np.argsort(-(desk.emb[:30] @ desk.emb[7]))[1:6]
@@ -97,11 +105,13 @@ def test_a_point_speaks_as_the_library_does(guest, desk, tiny_voices):
 
 
 def test_a_clip_is_placed_by_its_voice(guest, clip, tiny_voices, desk):
-    """The neighbours are those of the clip's embedding, the voice file holds that embedding and no audio, and it speaks."""
+    """The neighbours are those of the clip's embedding, which is all that the voice file holds."""
     answer = guest.predict(handle_file(str(clip)), True, "dot 01", "PCA", api_name="/place")
     voice, spk_emb = file_of(answer), tiny_voices.embed(str(clip))
     np.testing.assert_allclose(voice["spk_emb"], spk_emb, atol=1e-5)
-    assert set(voice) == {"what", "name", "encoder", "spk_emb"} and voice["encoder"] == maps.fingerprint(tiny_voices.encoder)
+    assert set(voice) == {"what", "name", "encoder", "spk_emb"} and voice["encoder"] == training.fingerprint(
+        tiny_voices.encoder
+    )
     assert f"dot {np.argmax(desk.emb[:30] @ spk_emb):02d} " in facts_of(answer)
     spoken = guest.predict(WORDS, "my voice", "PCA", api_name="/speak_at_point")
     np.testing.assert_allclose(sound_of(spoken)[1], tiny_voices.speak(WORDS, spk_emb).wav, atol=2e-4)
@@ -109,30 +119,41 @@ def test_a_clip_is_placed_by_its_voice(guest, clip, tiny_voices, desk):
 
 def test_a_mixture_is_latent_filling_by_hand(guest, desk, tiny_voices):
     """Share 0 and 1 are the ends, noise leaves them, and the path is drawn from one to the other."""
+
     def mix(share, noise=0.0, draw=1):
-        return guest.predict("dot 03", "dot 44", share, noise, draw, WORDS, "PCA", api_name="/mix")
+        return guest.predict("dot 10", "dot 44", share, noise, draw, WORDS, "PCA", api_name="/mix")
+
     start, middle, far = mix(0.0), mix(0.5), mix(0.5, 1.0)
-    np.testing.assert_allclose(file_of(start)["spk_emb"], desk.emb[3], atol=1e-5)
-    between = desk.emb[3] + desk.emb[44]
+    np.testing.assert_allclose(file_of(start)["spk_emb"], desk.emb[10], atol=1e-5)
+    between = desk.emb[10] + desk.emb[44]
     np.testing.assert_allclose(file_of(middle)["spk_emb"], between / np.linalg.norm(between), atol=1e-5)
     assert np.dot(file_of(middle)["spk_emb"], file_of(far)["spk_emb"]) < 0.95
-    assert file_of(far)["spk_emb"] == file_of(mix(0.5, 1.0))["spk_emb"] != file_of(mix(0.5, 1.0, 2))["spk_emb"]
+    assert (
+        file_of(far)["spk_emb"] == file_of(mix(0.5, 1.0))["spk_emb"] != file_of(mix(0.5, 1.0, 2))["spk_emb"]
+    )
     np.testing.assert_allclose(sound_of(middle)[1], tiny_voices.speak(WORDS, between).wav, atol=2e-4)
     drawn = next(part for part in middle if "line path" in str(part))
-    path = np.array([pair.split(",") for pair in re.search(r'line path" points="([^"]+)"', str(drawn))[1].split()], float)
-    np.testing.assert_allclose(path[[0, -1]], desk.scale(desk.xy["PCA"][[3, 44]], "PCA"), atol=0.06)
+    path = np.array(
+        [pair.split(",") for pair in re.search(r'line path" points="([^"]+)"', str(drawn))[1].split()], float
+    )
+    ends = desk.chart.scale(desk.chart.xy["PCA"][[10, 44]], "PCA")
+    np.testing.assert_allclose(path[[0, -1]], ends, atol=0.06)
 
 
-@pytest.mark.parametrize("door, given, said", [
-    ("/mix", ("dot 01", "dot 02", 1.5, 0.0, 1, WORDS, "PCA"), "(?i)maximum|out of range"),
-    ("/mix", ("dot 01", "dot 02", 0.5, 9.0, 1, WORDS, "PCA"), "(?i)maximum|out of range"),
-    ("/mix", ("dot 01", "my voice", 0.5, 0.0, 1, WORDS, "PCA"), "no my voice yet"),
-    ("/mix", ("dot 01", "dot 99", 0.5, 0.0, 1, WORDS, "PCA"), "dot 99"),
-    ("/mix", ("dot 01", "dot 02", 0.5, 0.0, 1, " ", "PCA"), "no text"),
-    ("/speak_at_point", (WORDS, "the mixture", "PCA"), "no the mixture yet"),
-    ("/speak_at_point", ("a " * 501, "dot 01", "PCA"), "1,000"),
-    ("/place", (None, True, "dot 01", "PCA"), "no voice to borrow"),
-])
+@pytest.mark.parametrize(
+    "door, given, said",
+    [
+        ("/mix", ("dot 01", "dot 02", 1.5, 0.0, 1, WORDS, "PCA"), "(?i)maximum|out of range"),
+        ("/mix", ("dot 01", "dot 02", 0.5, 9.0, 1, WORDS, "PCA"), "(?i)maximum|out of range"),
+        ("/mix", ("dot 01", "my voice", 0.5, 0.0, 1, WORDS, "PCA"), "no my voice yet"),
+        ("/mix", ("dot 01", "dot 99", 0.5, 0.0, 1, WORDS, "PCA"), "dot 99"),
+        ("/mix", ("dot 10", "dot 11", 0.5, 0.0, 1, " ", "PCA"), "no text"),
+        ("/speak_at_point", (WORDS, "the mixture", "PCA"), "no the mixture yet"),
+        ("/speak_at_point", ("a " * 501, "dot 10", "PCA"), "1,000"),
+        ("/speak_at_point", ("½" * 1000, "dot 10", "PCA"), "limit is 90 s"),
+        ("/place", (None, True, "dot 01", "PCA"), "no voice to borrow"),
+    ],
+)
 def test_bad_requests_are_refused(guest, door, given, said):
     with pytest.raises(AppError, match=said):
         guest.predict(*given, api_name=door)
@@ -146,27 +167,77 @@ def test_no_consent_no_place(guest, clip, consent):
 
 def bad_files(good):
     """{fault: (bytes, what the message must say)} of voice files."""
+
     def changed(**more):
         return json.dumps(good | more).encode()
+
     D = len(good["spk_emb"])
-    return {"empty": (b"", "no voice file"), "not JSON": (b"\x89PNG\r\n" * 9, "no voice file"), "a list": (b"[1, 2]", "no voice file"),
-            "no embedding": (json.dumps({"encoder": good["encoder"]}).encode(), "no voice file"),
-            "words": (changed(spk_emb=["a"] * D), "no voice file"), "ragged": (changed(spk_emb=[[1.0], [1.0, 2.0]]), "no voice file"),
-            "deep": (b"[" * 50_000, "no voice file"), "another encoder": (changed(encoder="0" * 16), "another encoder"),
-            "short": (changed(spk_emb=good["spk_emb"][:-1]), "finite numbers"), "zero": (changed(spk_emb=[0.0] * D), "length 1"),
-            "long": (changed(spk_emb=[2 * v for v in good["spk_emb"]]), "length 1"),
-            "NaN": (changed(spk_emb=[float("nan")] * D), "finite"), "infinite": (changed(spk_emb=[1e999] * D), "finite"),
-            "nested": (changed(spk_emb=[good["spk_emb"]]), "finite numbers"), "huge": (changed(more="x" * 200_000), "less than 100 kB")}
+    return {
+        "empty": (b"", "no voice file"),
+        "not JSON": (b"\x89PNG\r\n" * 9, "no voice file"),
+        "a list": (b"[1, 2]", "no voice file"),
+        "no embedding": (json.dumps({"encoder": good["encoder"]}).encode(), "no voice file"),
+        "words": (changed(spk_emb=["a"] * D), "no voice file"),
+        "ragged": (changed(spk_emb=[[1.0], [1.0, 2.0]]), "no voice file"),
+        "deep": (b"[" * 50_000, "no voice file"),
+        "another encoder": (changed(encoder="0" * 16), "another encoder"),
+        "short": (changed(spk_emb=good["spk_emb"][:-1]), "finite numbers"),
+        "zero": (changed(spk_emb=[0.0] * D), "length 1"),
+        "long": (changed(spk_emb=[2 * v for v in good["spk_emb"]]), "length 1"),
+        "NaN": (changed(spk_emb=[float("nan")] * D), "finite"),
+        "infinite": (changed(spk_emb=[1e999] * D), "finite"),
+        "nested": (changed(spk_emb=[good["spk_emb"]]), "finite numbers"),
+        "huge": (changed(more="x" * 200_000), "less than 100 kB"),
+    }
+
+
+@pytest.mark.parametrize("words", [(), (True,)])
+def test_real_people_are_asked_first(guest, words):
+    """No person's voice says what a stranger types without consent; a virtual voice needs none."""
+    asks = [
+        (("dot 07",), "/speak_at_point"),
+        (("dot 29",), "/speak_at_point"),
+        (("dot 10", "dot 07"), "/mix"),
+    ]
+    for names, door in asks:
+        given = (WORDS, *names, "PCA") if door == "/speak_at_point" else (*names, 0.5, 0.0, 1, WORDS, "PCA")
+        if words:
+            assert sound_of(guest.predict(*given, *words, api_name=door))
+        else:
+            with pytest.raises(AppError, match="consent box is not ticked.*may be somebody's"):
+                guest.predict(*given, api_name=door)
+    for name in ("dot 10", "dot 40", "dot 50"):
+        assert sound_of(guest.predict(WORDS, name, "PCA", *words, api_name="/speak_at_point"))
+
+
+def test_only_voices_that_nobody_has_are_downloaded(desk):
+    """A real person's numbers leave the server neither as such nor as the end of a mixture."""
+    buttons = {
+        name: desk.scene(name, "dot 10", "dot 11", "PCA", None)[2]
+        for name in ("dot 07", "dot 20", "dot 10", "dot 40")
+    }
+    assert [bool(button.value) for button in buttons.values()] == [False, False, True, True]
+    own, *_, button = desk.mix("dot 07", "dot 10", 0.01, 0.0, 1, WORDS, "PCA", None, True)
+    assert not button.value and desk.is_person(tab.MIXED, own)
+    own, *_, button = desk.mix(tab.MIXED, "dot 10", 0.5, 0.0, 1, WORDS, "PCA", own, True)
+    assert not button.value and "cannot be downloaded" in desk.facts(tab.MIXED, "PCA", own)
+    with pytest.raises(gr.Error, match="consent"):
+        desk.speak_at_point(WORDS, tab.MIXED, "PCA", own)
 
 
 def test_a_voice_file_comes_back_and_a_bad_one_is_refused(desk, tmp_path):
-    *_, button = desk.scene("dot 05", "dot 01", "dot 02", "PCA", None)
-    good = json.loads(Path(button.value["path"] if isinstance(button.value, dict) else button.value).read_text())
-    path = tmp_path / "voice.json"
+    *_, button = desk.scene("dot 10", "dot 01", "dot 02", "PCA", None)
+    good = json.loads(
+        Path(button.value["path"] if isinstance(button.value, dict) else button.value).read_text()
+    )
+    path = desk.folder / "voice.json"
     path.write_text(json.dumps(good))
     own, name, *_ = desk.load(str(path), True, "dot 02", "PCA", None)
     assert name == tab.LOADED
-    np.testing.assert_allclose(own[name], desk.emb[5], atol=1e-5)
+    np.testing.assert_allclose(own[name]["spk_emb"], desk.emb[10], atol=1e-5)
+    (tmp_path / "elsewhere.json").write_text(json.dumps(good))
+    with pytest.raises(gr.Error, match="not uploaded"):
+        desk.load(str(tmp_path / "elsewhere.json"), True, "dot 02", "PCA", None)
     with pytest.raises(gr.Error, match="consent"):
         desk.load(str(path), False, "dot 02", "PCA", None)
     for fault, (data, said) in bad_files(good).items():
@@ -197,25 +268,35 @@ def test_a_click_gives_the_clip_of_that_point(desk, folder):
 def test_the_map_says_who_is_where_and_trusts_no_label(desk):
     """Every point is drawn once inside the picture, and what is written in an atlas is no HTML."""
     for method in ("UMAP", "PCA"):
-        svg = desk.base(method)
+        svg = desk.chart.base(method)
         xy = np.array(re.findall(r'x="([\d.]+)" y="([\d.]+)"', svg), float)
-        assert len(xy) == svg.count("<title>") == 60 and (xy > 0).all() and (xy < [tab.WIDTH, tab.HEIGHT]).all()
+        assert (
+            len(xy) == svg.count("<title>") == 60
+            and (xy > 0).all()
+            and (xy < [chart.WIDTH, chart.HEIGHT]).all()
+        )
         assert "<b>" not in svg and "&lt;b&gt;a test" in svg
-        assert len({re.search(rf'id="look-{i}" d="([^"]+)" fill="([^"]+)"', svg).groups() for i in range(4)}) == 4
+        assert (
+            len({re.search(rf'id="look-{i}" d="([^"]+)" fill="([^"]+)"', svg).groups() for i in range(4)})
+            == 4
+        )
 
 
 def test_umap_places_what_is_brought(desk, clip):
-    """A shipped voice brought from outside lands on its own dot's neighbourhood, and the answer takes under a second."""
-    own = {tab.MINE: desk.emb[20].tolist()}
-    away = np.linalg.norm(desk.xy["UMAP"] - desk.where(tab.MINE, "UMAP", own), axis=1)
-    assert away[20] < np.quantile(away, 0.75)  # these dots have no neighbourhoods to speak of: test_maps.py has the strict test
+    """A shipped voice brought from outside lands in its own dot's neighbourhood."""
+    own = {tab.MINE: {"spk_emb": desk.emb[20].tolist(), "person": False}}
+    away = np.linalg.norm(desk.chart.xy["UMAP"] - desk.where(tab.MINE, "UMAP", own), axis=1)
+    assert away[20] < np.quantile(
+        away, 0.75
+    )  # these dots have no neighbourhoods to speak of: test_maps.py has the strict test
     overlay, facts, _ = desk.scene(tab.MINE, "dot 01", "dot 02", "UMAP", own)
     assert "my voice" in overlay and "Not on this map" not in facts
 
 
 def test_before_umap_is_warm_the_neighbours_are_right(tiny_voices, folder, tmp_path):
     cold = tab.Desk(tiny_voices, maps.Atlas.load(folder)[0], tmp_path)
-    overlay, facts, _ = cold.scene(tab.MINE, "dot 01", "dot 02", "UMAP", {tab.MINE: cold.emb[20].tolist()})
+    own = {tab.MINE: {"spk_emb": cold.emb[20].tolist(), "person": False}}
+    overlay, facts, _ = cold.scene(tab.MINE, "dot 01", "dot 02", "UMAP", own)
     assert "Not on this map yet" in facts and "dot 20 1.00" in facts and "my voice" not in overlay
 
 
@@ -228,15 +309,21 @@ def test_a_voice_is_sent_to_speak(desk):
 
 
 def test_a_voice_sent_along_is_placed_and_an_own_one_is_not(desk):
-    """What Extract took out of a mixture appears on the map; a dot that was sent to Speak does not appear twice."""
+    """What Extract took out of a mixture appears on the map; a dot sent to Speak does not appear twice."""
     sent = {"name": "Voice 1 of a mixture", "spk_emb": desk.emb[7].tolist()}
     own, name, one, two, overlay, facts, _ = desk.receive(sent, "dot 03", "UMAP", None)
-    assert name == two == tab.SENT and one == "dot 03" and "dot 07 1.00" in facts and "voice taken along" in overlay
-    np.testing.assert_allclose(own[tab.SENT], desk.emb[7], atol=1e-6)
+    assert (
+        name == two == tab.SENT
+        and one == "dot 03"
+        and "dot 07 1.00" in facts
+        and "voice taken along" in overlay
+    )
+    np.testing.assert_allclose(own[tab.SENT]["spk_emb"], desk.emb[7], atol=1e-6)
     for nothing in (None, {"name": "dot 09"}, {"name": tab.MIXED}):
         assert all(update == gr.skip() for update in desk.receive(nothing, "dot 03", "UMAP", None))
-    with pytest.raises(gr.Error, match="finite numbers"):
-        desk.receive(sent | {"spk_emb": [0.0] * len(sent["spk_emb"])}, "dot 03", "UMAP", None)
+    for bad in ([0.0] * len(sent["spk_emb"]), "/etc/hostname", [float("nan")] * len(sent["spk_emb"])):
+        with pytest.raises(gr.Error, match="finite numbers"):
+            desk.receive(sent | {"spk_emb": bad}, "dot 03", "UMAP", None)
 
 
 def test_two_visitors_at_once(running, tmp_path, wav):
@@ -246,9 +333,12 @@ def test_two_visitors_at_once(running, tmp_path, wav):
 
     def visit(number):
         guest = Client(running[0], verbose=False, download_files=tmp_path)
-        placed = guest.predict(handle_file(str(tmp_path / f"{number % 2}.wav")), True, "dot 01", "PCA", api_name="/place")
+        placed = guest.predict(
+            handle_file(str(tmp_path / f"{number % 2}.wav")), True, "dot 01", "PCA", api_name="/place"
+        )
         spoken = guest.predict(WORDS, "my voice", "PCA", api_name="/speak_at_point")
         return tuple(file_of(placed)["spk_emb"]), sound_of(spoken)[1].tobytes()
+
     alone = [visit(number) for number in range(2)]
     assert alone[0] != alone[1]
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
@@ -260,7 +350,7 @@ def test_two_visitors_at_once(running, tmp_path, wav):
 
 def test_a_map_of_another_encoder_is_not_shown(tiny_voices, tmp_path, folder):
     """Its dots would mean other voices: the tab says so and how to build it anew."""
-    if tab.ATLAS.is_dir():  # made by lesson 10 at full budget
-        assert "another encoder" in tab.opened(tiny_voices, tab.ATLAS)[1]
-    assert "no map" in tab.opened(tiny_voices, tmp_path)[1]
-    assert tab.opened(tiny_voices, folder)[1] == ""
+    if maps.ATLAS.is_dir():  # made by lesson 10 at full budget
+        assert "another encoder" in chart.opened(tiny_voices, maps.ATLAS)[2]
+    assert "no map" in chart.opened(tiny_voices, tmp_path)[2]
+    assert chart.opened(tiny_voices, folder)[2] == ""

@@ -10,7 +10,7 @@ import pytest
 
 from lib import audio
 from lib.evaluation import listening, statistics
-from lib.tabs import listen
+from lib.tabs import context, listen
 from lib.voices import samples
 
 
@@ -161,5 +161,5 @@ def test_our_own_set_is_made_once(tiny_voices, tmp_path):
 def test_the_page_can_be_built(tiny_voices):
     """Catches a component that this gradio does not know."""
     with gr.Blocks() as page:
-        listen.build(tiny_voices)
+        listen.build(context.Context(tiny_voices, None, gr.State()))
     assert {"listen_start", "listen_next"} <= {fn.api_name for fn in page.fns.values()}

@@ -1,4 +1,5 @@
 """The app as a stranger without manners meets it: bad input, other doors, other people's files."""
+
 import concurrent.futures
 import re
 from pathlib import Path
@@ -19,21 +20,25 @@ ROOT, WORDS = Path(__file__).parent.parent, "The ferry leaves at noon, so pack y
 
 def bad_clips(wav):
     """{what is wrong: (bytes of the upload, what the message must say)}."""
-    speech = {"wav": encode(wav, 16000, 1, "WAV", "PCM_16"), "flac": encode(wav, 44100, 2, "FLAC", "PCM_16"),
-              "mp3": encode(wav, 44100, 1, "MP3", "MPEG_LAYER_III"), "ogg": encode(wav, 48000, 1, "OGG", "OPUS")}
-    cut = {f"cut {kind}": (data[:len(data) * 6 // 10], "cut off.*again") for kind, data in speech.items()}
+    speech = {
+        "wav": encode(wav, 16000, 1, "WAV", "PCM_16"),
+        "flac": encode(wav, 44100, 2, "FLAC", "PCM_16"),
+        "mp3": encode(wav, 44100, 1, "MP3", "MPEG_LAYER_III"),
+        "ogg": encode(wav, 48000, 1, "OGG", "OPUS"),
+    }
+    cut = {f"cut {kind}": (data[: len(data) * 6 // 10], "cut off.*again") for kind, data in speech.items()}
     return cut | {
         "under 1 s": (encode(wav[8000:16000], 16000, 1, "WAV", "PCM_16"), r"0\.\d s of sound.*at least 1 s"),
         "silent": (encode(0 * wav, 16000, 1, "WAV", "PCM_16"), "silent.*record"),
-        "not audio": (b"Dear sir or madam, this is no sound. " * 99, "wav, flac, mp3 or ogg"),
-        "only a header": (speech["wav"][:30], "wav, flac, mp3 or ogg"),
+        "not audio": (b"Dear sir or madam, this is no sound. " * 99, "choose a wav, flac, mp3, ogg"),
+        "only a header": (speech["wav"][:30], "choose a wav, flac, mp3, ogg"),
         "header without samples": (encode(wav[:0], 16000, 1, "WAV", "PCM_16"), "no sound.*again"),
         "0 bytes": (b"", "0 bytes.*again"),
     }
 
 
 def test_bad_clips_are_refused_with_a_remedy(server, say, wav, tmp_path):
-    """Every clip that cannot be used gets a message naming the fault and the remedy, before and instead of any speech."""
+    """Every clip that cannot be used gets a message naming fault and remedy, instead of any speech."""
     before = set(server[2].glob("voice-atlas-*"))
     for fault, (data, message) in bad_clips(wav).items():
         path = tmp_path / f"{fault.replace(' ', '-')}.wav"
@@ -51,6 +56,9 @@ BAD_REQUESTS = {
     "no consent": (dict(consent=False), "consent"),
     "consent that is not a tick": (dict(consent="false"), "consent"),
     "no clip": (dict(clip=None), "upload"),
+    "minutes of speech": (dict(words="½" * 1000), r"would last about \d{3} s; the limit is 90 s"),
+    "slow speech": (dict(words="Good morning. " * 60, speed=0.5), "limit is 90 s"),
+    "half a seed": (dict(seed=0.5), "(?i)seed"),
     "seed below 0": (dict(seed=-1), "(?i)minimum|out of range"),
     "no seed": (dict(seed=None), "(?i)seed"),
     "speed 9": (dict(speed=9), "(?i)maximum|out of range"),
@@ -83,20 +91,32 @@ def test_too_big_a_file_is_refused(server):
 
 
 def test_no_way_past_the_queue(server, clip):
-    """Who skips the queue skips its limits: those doors are 404, by name and by number, for private functions too."""
+    """Who skips the queue skips its limits: those doors are 404 for all that synthesises."""
     url, demo, _ = server
+    assert {block.api_name for block in demo.fns.values() if block.queue} == {
+        "speak",
+        "listen_start",
+        "listen_next",
+    }
     for door in ("run/speak", "api/speak", "run/speak/"):
-        assert httpx.post(f"{url}gradio_api/{door}", json={"data": [WORDS, None, True]}).status_code in (307, 404), door
-    for number in [number for number, block in demo.fns.items() if block.fn]:
-        answer = httpx.post(f"{url}gradio_api/run/predict", json={"fn_index": number, "data": [], "session_hash": "x"})
+        assert httpx.post(f"{url}gradio_api/{door}", json={"data": [WORDS, None, True]}).status_code in (
+            307,
+            404,
+        ), door
+    for number in [number for number, block in demo.fns.items() if block.queue]:
+        answer = httpx.post(
+            f"{url}gradio_api/run/predict", json={"fn_index": number, "data": [], "session_hash": "x"}
+        )
         assert answer.status_code == 404, (number, answer.text[:200])
 
 
 def test_files_of_the_server_are_out_of_reach(server, clip):
-    """A path on the server's disk, sent as a reference that was never uploaded, is not opened; neither is one asked for."""
+    """A path on the server's disk that was never uploaded is neither opened nor served."""
     url = server[0]
     reference = {"path": str(clip), "meta": {"_type": "gradio.FileData"}}
-    event = httpx.post(f"{url}gradio_api/call/speak", json={"data": [WORDS, reference, True, 0, 1, 0.3]}).json()["event_id"]
+    event = httpx.post(
+        f"{url}gradio_api/call/speak", json={"data": [WORDS, reference, True, 0, 1, 0.3]}
+    ).json()["event_id"]
     answer = httpx.get(f"{url}gradio_api/call/speak/{event}", timeout=30).text
     assert "event: error" in answer and "event: complete" not in answer
     assert httpx.get(f"{url}gradio_api/file={ROOT / 'app.py'}").status_code in (403, 404)
@@ -107,12 +127,15 @@ def test_two_visitors_at_once(server, tmp_path):
     rows, jobs = [row for row in corpus.rows() if row["text"].startswith("The ferry")][:3], []
     for i, row in enumerate(rows):
         (tmp_path / f"{i}.ogg").write_bytes(row["audio"])
-        jobs += [(f"Sentence number {i} is{' very' * i} short.", tmp_path / f"{i}.ogg", seed) for seed in (1, 2)]
+        jobs += [
+            (f"Sentence number {i} is{' very' * i} short.", tmp_path / f"{i}.ogg", seed) for seed in (1, 2)
+        ]
 
     def twice(job):
         words, clip, seed = job
         visitor = Client(server[0], verbose=False, download_files=tmp_path)
         return [ask(visitor, clip, words, seed=seed, expressiveness=1.0) for _ in range(2)]
+
     alone = [twice(job) for job in jobs]
     with concurrent.futures.ThreadPoolExecutor(len(jobs)) as pool:
         together = list(pool.map(twice, jobs))
@@ -130,4 +153,6 @@ def test_outputs_are_deleted_and_examples_stay(server, visitor, clip):
     assert list(folder.glob("voice-atlas-*")) and demo.delete_cache == (600, 3600)
     delete_files_created_by_app(demo, 0)
     assert not list(folder.glob("voice-atlas-*"))
-    assert (folder / Path(visitor.predict(WORDS, consent=True, api_name="/speak")[0]).name).is_file(), "no example left"
+    assert (folder / Path(visitor.predict(WORDS, consent=True, api_name="/speak")[0]).name).is_file(), (
+        "no example left"
+    )

@@ -1,0 +1,53 @@
+"""True words about a model, read from its card: what it learned from, what a judge measured, its licence."""
+
+# Key of a figure, and its words; what a card does not hold is not said.
+MEASURES = {
+    "wer": "a recogniser mishears {:.0%} of the words",
+    "secs": "likeness to the voice asked for {:.2f} of 1",
+    "ovrl": "sound quality {:.1f} of 5 (DNSMOS)",
+    "si_sdri_2": "two strangers are {:.1f} dB better apart than together",
+    "speakers_right": "counts the people right in {:.0%} of mixtures",
+    "trustworthiness_umap": "{:.0%} of what is near on the map is near in truth",
+}
+SHARES = ("wer", "speakers_right", "trustworthiness_umap")
+
+
+def is_number(value):
+    """Whether a figure of a card is one: cards hold words and tables, too."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def recordings(figures):
+    """{key: figure} of real recordings under the same judge, as far as a card knows them."""
+    real = dict(figures.get("recordings") or {})
+    if "wer_of_the_source" in figures:
+        real.setdefault("wer", figures["wer_of_the_source"])
+    return real
+
+
+def measured(card):
+    """A sentence on what was measured, beside the same of real recordings; "" where there is no figure."""
+    figures = card.get("figures") or {}
+    real = recordings(figures)
+    parts = []
+    for key, words in MEASURES.items():
+        if not is_number(figures.get(key)):
+            continue
+        part = words.format(figures[key])
+        if is_number(real.get(key)):
+            part += (
+                f" (of real recordings: {real[key]:.0%})"
+                if key in SHARES
+                else f" (real recordings: {real[key]:.2f})"
+            )
+        parts.append(part)
+    return f"Measured: {', '.join(parts)}." if parts else ""
+
+
+def line(card, name):
+    """One line of Markdown under a tab."""
+    parts = [f"**{card.get('name', name)}** learned from {card['data']}.", measured(card)]
+    parts.append(f"Licence: {card['licence'].split(';')[0]}.")
+    if card.get("source"):
+        parts.append(f"Recipe: `{card['source']}`.")
+    return " ".join(part for part in parts if part)

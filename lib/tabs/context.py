@@ -1,0 +1,71 @@
+"""What every tab is given: the voices, its neighbours on the page, where the atlas lies."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+
+from lib import show
+from lib.paths import ATLAS
+
+STATE_SECONDS = 3600  # what a visitor made is forgotten an hour after the page was closed
+GREY = "#737373"  # readable on white and on black
+# What answers at once: private, and not on the queue, so that it never waits behind somebody's speech.
+LIGHT = dict(api_visibility="private", show_progress="hidden", queue=False)
+SPEAKERS_AT_ONCE = (
+    8  # voices.lock lets them take turns by sentence: a short request is not stuck behind long ones
+)
+OTHERS_AT_ONCE = 2  # separation and conversion hold more memory and take no turns
+
+
+@dataclass(frozen=True)
+class Context:
+    """voices: lib.voices.Voices.  tabs: the gr.Tabs of the page.  atlas: folder of the map.
+
+    taken: the gr.State where a tab puts a voice for Speak and Convert: None or a dict of name, spk_emb (a
+    list of D numbers) and a stamp, which makes it differ from the one before."""
+
+    voices: object
+    tabs: gr.Tabs
+    taken: gr.State
+    atlas: Path = ATLAS
+
+    def has(self, name):
+        """Whether the checkpoint `name`, or the map ("atlas"), is there."""
+        if name == "atlas":
+            return Path(self.atlas).is_dir()
+        return self.voices.bundle.has(name)
+
+
+def state(value=None):
+    """A gr.State for what a visitor made: it stays on the server."""
+    return gr.State(value, time_to_live=STATE_SECONDS)
+
+
+def colours():
+    """How a player draws a waveform."""
+    return gr.WaveformOptions(waveform_color=GREY, waveform_progress_color=show.COLOURS[0])
+
+
+def upload(label, value=None, **more):
+    """A gr.Audio where a visitor brings a clip."""
+    return gr.Audio(
+        value,
+        label=label,
+        sources=["upload", "microphone"],
+        type="filepath",
+        buttons=[],
+        waveform_options=colours(),
+        elem_classes="reference",
+        **more,
+    )
+
+
+def example_radio(paths, label, clip, value=None):
+    """A gr.Radio of bundled examples {label: path} that fills the upload `clip`."""
+    choice = gr.Radio(
+        list(paths), value=value, label=label, info="Virtual voices: nobody stands behind them."
+    )
+    choice.input(paths.get, choice, clip, **LIGHT)
+    gr.on([clip.upload, clip.stop_recording, clip.clear], None, None, choice, js="() => null", **LIGHT)
+    return choice

@@ -1,0 +1,167 @@
+"""What a visitor sends is checked here before a tab uses it, and what goes back is written here."""
+
+import functools
+import math
+import threading
+import time
+import uuid
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+
+from lib import audio, text
+
+SEEDS = 2**31
+LIMIT_SECONDS = 90  # of speech in one request: about two seconds of work on two cores, whatever the text
+TOKEN_SECONDS = 0.05  # of speech; measured on five texts in three voices: 0.044 to 0.054
+SENTENCE_SECONDS = 0.25  # more of it per sentence: the pause and the longer last sound
+LISTENERS_AT_ONCE = 2  # a long clip takes hundreds of MB while it is decoded
+PATIENCE_SECONDS = 1.0  # a check that must wait longer than this leaves its thread to others
+REMEMBERED_SECONDS = 600  # no run lasts longer than this
+DISK = (
+    "The server cannot write to its disk, which is full or read-only: try again later, or tell who runs it."
+)
+
+_listeners = threading.BoundedSemaphore(LISTENERS_AT_ONCE)
+
+
+def answering(function):
+    """Make what a visitor can cause, and a full disk, a message for the visitor."""
+
+    @functools.wraps(function)
+    def call(*given, **more):
+        try:
+            return function(*given, **more)
+        except (ValueError, InterruptedError) as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        except OSError as error:
+            raise gr.Error(DISK, print_exception=False) from error
+
+    return call
+
+
+def consent(ticked, whose="this voice is"):
+    """Raise ValueError unless the consent box was ticked: True, nothing that only looks like it."""
+    if ticked is not True:
+        raise ValueError(
+            f"The consent box is not ticked, and {whose} somebody's: "
+            "borrow a voice only when you may, then tick the box."
+        )
+
+
+def seed(value):
+    """Give a seed as int.  Raises ValueError unless it is a whole number from 0 to SEEDS - 1."""
+    if (
+        isinstance(value, (int, float))
+        and math.isfinite(value)
+        and value == int(value)
+        and 0 <= value < SEEDS
+    ):
+        return int(value)
+    raise ValueError(f"Seed {value} is out of range: choose a whole number from 0 to {SEEDS - 1:,}.")
+
+
+def number(value, name, low, high):
+    """Give a number as float.  Raises ValueError unless it lies between low and high; NaN does not."""
+    if isinstance(value, (int, float)) and low <= value <= high:
+        return float(value)
+    raise ValueError(f"{name} {value} is out of range: choose {low:g} to {high:g}.")
+
+
+def clip(path, folder):
+    """Path of an uploaded clip or a bundled example, all of which lie in `folder`, gradio's own.
+
+    Raises ValueError for any other file of this machine, for a URL, and for more than audio.MAX_BYTES."""
+    place = uploaded(path, folder)
+    if place.stat().st_size > audio.MAX_BYTES:
+        raise ValueError(
+            f"The clip has {place.stat().st_size / 1e6:.0f} MB, the limit is "
+            f"{audio.MAX_BYTES / 1e6:.0f} MB: cut it to half a minute."
+        )
+    return str(place)
+
+
+def uploaded(path, folder):
+    """Path of a file that was uploaded into `folder`.  Raises ValueError for anything else."""
+    place = Path(path).resolve() if isinstance(path, (str, Path)) else None
+    if place is None or not place.is_relative_to(Path(folder).resolve()) or not place.is_file():
+        raise ValueError("This file was not uploaded here: choose it again.")
+    return place
+
+
+def vector(values, D):
+    """spk_emb [D] of a list of D finite numbers.  Raises ValueError for a path, a clip, or anything else."""
+    plain = isinstance(values, list) and all(isinstance(value, (int, float)) for value in values)
+    if not plain or len(values) != D or not np.isfinite(values).all() or not np.any(values):
+        raise ValueError(
+            f"A voice is {D} finite numbers that are not all zero, and this one is not: make it again."
+        )
+    return np.array(values, dtype="float32")
+
+
+def spoken_seconds(words, speed=1.0):
+    """About how long `words` will be as speech, known before anything runs."""
+    sentences = text.sentences(words) or [words]
+    tokens = sum(len(text.encode(sentence)) for sentence in sentences)
+    return (tokens * TOKEN_SECONDS + len(sentences) * SENTENCE_SECONDS) / speed
+
+
+def length(words, speed=1.0):
+    """Raise ValueError for more speech than LIMIT_SECONDS; `words` and `speed` have passed speak's checks."""
+    seconds = spoken_seconds(words, speed)
+    if seconds > LIMIT_SECONDS:
+        raise ValueError(
+            f"This text would last about {seconds:.0f} s; the limit is {LIMIT_SECONDS} s. "
+            "Send it in parts, or faster."
+        )
+
+
+def fresh(folder, suffix):
+    """Path of a file to come, under a name that nobody can guess; its folder is there."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder / f"voice-atlas-{uuid.uuid4().hex}{suffix}")
+
+
+def save(speech, folder):
+    """Write a Speech as a wav of its own; returns its path.  Raises OSError where the disk refuses."""
+    path = fresh(folder, ".wav")
+    try:
+        return str(speech.save(path))
+    except RuntimeError as error:  # libsndfile's word for a disk that is full or read-only
+        raise OSError(str(error)) from error
+
+
+def gently(report):
+    """Make a report on a clip one of LISTENERS_AT_ONCE; who would have to wait for long is told so."""
+
+    @functools.wraps(report)
+    def call(*given):
+        if not _listeners.acquire(timeout=PATIENCE_SECONDS):
+            return "Not checked yet: many clips are being checked at this moment."
+        try:
+            return report(*given)
+        finally:
+            _listeners.release()
+
+    return call
+
+
+class Stops:
+    """When each visitor last pressed Stop."""
+
+    def __init__(self):
+        self.pressed = {}
+
+    def press(self, request: gr.Request):
+        """Answer the button Stop."""
+        now = time.monotonic()
+        for visitor, when in list(self.pressed.items()):
+            if when < now - REMEMBERED_SECONDS:
+                self.pressed.pop(visitor, None)
+        self.pressed[request.session_hash] = now
+
+    def since(self, visitor, asked):
+        """Whether `visitor` has pressed Stop after the time `asked`."""
+        return self.pressed.get(visitor, 0) > asked
