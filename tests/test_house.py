@@ -148,7 +148,7 @@ def test_assets_fit_a_space():
     assert not [name for name in sizes if name.endswith((".pt", ".pth", ".ckpt", ".bin", ".pkl"))], "safetensors only"
 
 
-@pytest.mark.parametrize("name", ["speaker_encoder", "codec", "tts", "attractor", "flow_vae"])
+@pytest.mark.parametrize("name", ["speaker_encoder", "codec", "harmonic", "tts", "attractor", "flow_vae"])
 def test_every_checkpoint_has_its_card(name):
     """A quick-trained voice must not pass as a real one, and nobody may wonder what he may do with the weights."""
     folder = ROOT / "assets" / "checkpoints" / name
@@ -164,7 +164,7 @@ def test_every_checkpoint_has_its_card(name):
 
 def test_no_checkpoint_without_a_test_here():
     folders = {path.name for path in (ROOT / "assets" / "checkpoints").iterdir() if path.is_dir()}
-    known = {"speaker_encoder", "codec", "tts", "discriminator", "attractor", "flow_vae"}
+    known = {"speaker_encoder", "codec", "harmonic", "tts", "attractor", "flow_vae", "discriminator", "harmonic_critic"}
     assert folders == known, "add the new checkpoint to test_every_checkpoint_has_its_card"
 
 
