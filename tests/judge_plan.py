@@ -73,16 +73,18 @@ def some(lines):
 def asked(task, which, shared, out):
     """Lines {reference, text, ...} of one task on one set; paths are absolute.
 
-    Those of convert have a source."""
+    Those of convert have a source, those of extract another person's reference."""
     home = shared / "eval"
-    if which == "studio":
-        lines = some(read(home / ("studio_convert.jsonl" if task == "convert" else "studio.jsonl")))
-    else:
-        lines = some(read(home / "plan.jsonl"))
+    file = "studio_convert.jsonl" if which == "studio" and task == "convert" else f"{which}.jsonl"
+    lines = read(home / file)
     for line in lines:
         line["reference"] = str(home / line["reference"])
         if "source" in line:
             line["source"] = str(home / line["source"])
+    if task == "extract":
+        for line, other in zip(lines, others(lines), strict=True):
+            line["other"] = other
+    lines = some(lines)
     if task == "convert" and which == "plan":
         lines = with_sources(lines, shared, out)
     return lines
@@ -123,9 +125,9 @@ def speak(voices, lines):
 
 def extract(voices, lines):
     """The same, by the voice that was found in a mixture of the reference and another one."""
-    for line, other in zip(lines, others(lines), strict=True):
+    for line in lines:
         clean = voices.embed(line["reference"])
-        people = voices.extract(mixed([line["reference"], other]), 2)
+        people = voices.extract(mixed([line["reference"], line["other"]]), 2)
         nearest = max(people, key=lambda speech: float(speech.facts["spk_emb"] @ clean))
         yield voices.speak(line["text"], nearest.facts["spk_emb"])
 

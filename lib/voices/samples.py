@@ -16,7 +16,7 @@ def own_set(voices, folder, clips=6):
 
     Systems: virtual voices recorded, coded and decoded, spoken by TTS, and converted where that is installed;
     clips are called as their rows in the corpus.  To them come the clips in LISTENING/SYSTEM/CLIP.ogg, said
-    by models that are not shipped (TTS with and without latent filling, of lesson 04)."""
+    by models that are not shipped (see `said`)."""
     if Path(folder).is_dir():
         return folder
     part = Path(f"{folder}.{uuid.uuid4().hex}")  # whole or not at all
@@ -27,6 +27,16 @@ def own_set(voices, folder, clips=6):
             audio.save(part / system / f"{row['id']}.wav", audio.RATE, wav)
     part.rename(folder)
     return folder
+
+
+def said(voices, folder, clips=6):
+    """Say the clips of `own_set` by voices.tts and leave them as folder/CLIP.ogg: a system that is not
+    shipped."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    rows = corpus.rows("embedded")
+    for row in chosen(rows, clips):
+        voice = voices.embed(reference(rows, row)["audio"])
+        voices.speak(row["text"], voice).save(Path(folder) / f"{row['id']}.ogg")
 
 
 def chosen(rows, clips):
@@ -41,19 +51,24 @@ def of_text(rows, text):
     return [row for row in rows if row["text"] == text]
 
 
+def reference(rows, row):
+    """Another recording of the voice of a row: the last there is."""
+    return [other for other in rows if other["speaker"] == row["speaker"] and other["id"] != row["id"]][-1]
+
+
 def sounds(voices, rows, row):
     """{system: wav [T]} of one row: the same sentence in the same voice by every system, and a reference."""
-    mine = [other for other in rows if other["speaker"] == row["speaker"] and other["id"] != row["id"]]
-    wav, reference = corpus.wav(row), mine[-1]
-    spk_emb = voices.embed(reference["audio"])
+    wav = corpus.wav(row)
+    other = reference(rows, row)
+    spk_emb = voices.embed(other["audio"])
     made = {
         "recorded": wav,
         "coded": coded(voices, wav, spk_emb),
         "tts": voices.speak(row["text"], spk_emb).wav,
-        "reference": corpus.wav(reference),
+        "reference": corpus.wav(other),
     }
     if "flow_vae" in voices.cards:
-        source = next(other for other in of_text(rows, row["text"]) if other["speaker"] != row["speaker"])
+        source = next(same for same in of_text(rows, row["text"]) if same["speaker"] != row["speaker"])
         made["conversion"] = voices.convert(source["audio"], spk_emb).wav
     for path in LISTENING.glob(f"*/{row['id']}.ogg"):
         made[path.parent.name] = audio.load(path)[1]
