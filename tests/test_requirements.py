@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent
 COLAB = {"torch": "2.11.0", "numpy": "2.1.3", "gradio": "6.24.0", "accelerate": "1.14.0", "datasets": "4.0.0",
          "umap-learn": "0.5.12", "ipywidgets": "7.7.1", "pandas": "2.2.3", "pytest": "8.4.2"}
 # Every package that a file of lib/ or a lesson imports; nbval is what the instructors' command needs beyond Colab.
-DOORS = {"torch", "numpy", "accelerate", "safetensors", "soundfile", "soxr", "phonemizer-fork", "espeakng-loader",
-         "num2words", "monotonic-alignment-search", "gradio", "matplotlib", "umap-learn", "ipywidgets", "datasets",
+DOORS = {"torch", "numpy", "accelerate", "safetensors", "soundfile", "soxr", "av", "phonemizer-fork",
+         "espeakng-loader", "num2words", "monotonic-alignment-search", "gradio", "matplotlib", "umap-learn", "ipywidgets", "datasets",
          "pyarrow", "jiwer", "pesq", "pystoi", "nbval"}
 
 
