@@ -1,4 +1,5 @@
 """Checkpoint folders: what training.save writes, training.load gives back, or refuses by name."""
+
 import dataclasses
 import json
 import re
@@ -17,6 +18,7 @@ from lib.voices import Bundle
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Sizes of Net."""
+
     width: int = 6
     kinds: tuple = (("verification", 8),)
 
@@ -27,14 +29,17 @@ class Net(torch.nn.Module):
     def __init__(self, config=Config()):  # noqa: B008
         super().__init__()
         self.config = config
-        self.body = torch.nn.Sequential(torch.nn.Linear(config.width, 4), torch.nn.BatchNorm1d(4), torch.nn.Dropout(0.5))
+        self.body = torch.nn.Sequential(
+            torch.nn.Linear(config.width, 4), torch.nn.BatchNorm1d(4), torch.nn.Dropout(0.5)
+        )
 
 
 CARD = {"data": "none", "licence": "CC0", "budget": "quick", "figures": {"eer": 0.5}}
 
 
 def test_what_is_saved_is_what_is_loaded(tmp_path):
-    """Catches weights, sizes or a card that change on the way to disk, and a net that comes back in training mode."""
+    """Catches weights, sizes or a card that change on the way to disk, and a net that comes back in
+    training mode."""
     torch.manual_seed(0)
     net = Net()
     torch.nn.init.normal_(net.body[1].running_mean)
@@ -51,7 +56,8 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
 
 
 def test_packed_weights_take_half_the_room_and_come_back(tmp_path):
-    """Catches a scale that is lost or laid along the wrong axis: every row keeps its own, large and tiny ones alike."""
+    """Catches a scale that is lost or laid along the wrong axis: every row keeps its own, large and tiny
+    ones alike."""
     net = torch.nn.Sequential(torch.nn.Conv1d(64, 128, 3), torch.nn.Linear(256, 100), torch.nn.BatchNorm1d(4))
     net[0].weight.data *= torch.logspace(-4, 1, 128)[:, None, None]
     net[1].weight.data[7] = 0
@@ -64,7 +70,10 @@ def test_packed_weights_take_half_the_room_and_come_back(tmp_path):
     for name, value in net.state_dict().items():
         if value.dim() > 1:
             step = value.flatten(1).abs().amax(1) / 127
-            assert ((back[name] - value).flatten(1).abs().amax(1) <= 0.51 * step + 1e-6 + 1e-3 * value.flatten(1).abs().amax(1)).all(), name
+            assert (
+                (back[name] - value).flatten(1).abs().amax(1)
+                <= 0.51 * step + 1e-6 + 1e-3 * value.flatten(1).abs().amax(1)
+            ).all(), name
         else:
             assert torch.allclose(back[name].to(value.dtype), value, rtol=1e-3, atol=1e-6), name
 
@@ -77,7 +86,8 @@ def test_a_card_must_say_what_the_voice_is(tmp_path):
 
 
 def test_large_nets_are_cut_into_small_files_and_old_ones_removed(tmp_path):
-    """Catches a file over 10 MB that the Space refuses, a tensor lost at a cut, and a stale shard mixed into new weights."""
+    """Catches a file over 10 MB that the Space refuses, a tensor lost at a cut, and a stale shard mixed
+    into new weights."""
     large, small = Config(width=3_000_000), Config(width=5)
     tensors = {str(i): torch.zeros(n) for i, n in enumerate((10, 2_000_000, 300_000, 100_000, 5))}
     parts = training.shards(tensors)
@@ -86,7 +96,9 @@ def test_large_nets_are_cut_into_small_files_and_old_ones_removed(tmp_path):
     net = torch.nn.Sequential(torch.nn.Linear(2000, 1000), torch.nn.Linear(2000, 1000))
     training.save(tmp_path, net, small, CARD, half=False)
     files = sorted(tmp_path.glob("*.safetensors"))
-    assert [f.name for f in files] == ["model-2.safetensors", "model.safetensors"] and all(f.stat().st_size < 10e6 for f in files)
+    assert [f.name for f in files] == ["model-2.safetensors", "model.safetensors"] and all(
+        f.stat().st_size < 10e6 for f in files
+    )
     assert same(training.read(tmp_path), net.state_dict())
     training.save(tmp_path, Net(small), small, CARD)
     assert [f.name for f in tmp_path.glob("*.safetensors")] == ["model.safetensors"]
@@ -124,10 +136,27 @@ def spoil(folder, how):
         save_file({"body.0.bias": torch.zeros(4)}, folder / "model-2.safetensors")
 
 
-@pytest.mark.parametrize("how", [
-    "no model.safetensors", "no config.json", "no card.json", "another net's config", "other sizes", "a tensor is missing",
-    "truncated", "a pickle", "broken config", "broken card", "config null", "config without counts", "card a list",
-    "card without figures", "not a number", "a stale shard"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "no model.safetensors",
+        "no config.json",
+        "no card.json",
+        "another net's config",
+        "other sizes",
+        "a tensor is missing",
+        "truncated",
+        "a pickle",
+        "broken config",
+        "broken card",
+        "config null",
+        "config without counts",
+        "card a list",
+        "card without figures",
+        "not a number",
+        "a stale shard",
+    ],
+)
 def test_broken_checkpoints_are_named_in_one_line(tmp_path, how):
     """Catches a half-loaded net that speaks noise, and an error that does not say which file is at fault."""
     folder = tmp_path / "tts"
@@ -140,8 +169,10 @@ def test_broken_checkpoints_are_named_in_one_line(tmp_path, how):
 
 @pytest.fixture
 def sharded(tmp_path, monkeypatch):
-    """Folder of a packed checkpoint in three files, the last with nothing but scales, as a large net has them."""
+    """Folder of a packed checkpoint in three files, the last with nothing but scales, as a large net has
+    them."""
     from lib.training import checkpoint
+
     monkeypatch.setattr(checkpoint, "SHARD_BYTES", 40)
     torch.manual_seed(0)
     net = Net()
@@ -154,7 +185,8 @@ def sharded(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["model.safetensors", "model-2.safetensors", "model-3.safetensors"])
 def test_a_lost_file_is_missed(sharded, name):
-    """Catches weights that load without a word after a file is lost: one with nothing but scales made int8 pass for weights."""
+    """Catches weights that load without a word after a file is lost: one with nothing but scales made int8
+    pass for weights."""
     training.load(sharded, Net, Config)
     (sharded / name).unlink()
     with pytest.raises(ValueError, match=f"tts.*{name}") as caught:
@@ -162,7 +194,9 @@ def test_a_lost_file_is_missed(sharded, name):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("lost", ["body.0.weight:scale", "body.0.weight", "body.0.bias", "body.1.num_batches_tracked"])
+@pytest.mark.parametrize(
+    "lost", ["body.0.weight:scale", "body.0.weight", "body.0.bias", "body.1.num_batches_tracked"]
+)
 def test_a_lost_tensor_is_missed(tmp_path, lost):
     """Catches one tensor too few in a file, also where somebody made the counts fit."""
     folder = tmp_path / "tts"
@@ -187,8 +221,10 @@ def test_every_shipped_tensor_is_accounted_for():
 
 # ---------------------------------------------------------------- lenders
 
+
 class Lender(torch.nn.Module):
     """What `Borrower` needs."""
+
     NEEDS = ()
 
     def __init__(self, config=Config()):  # noqa: B008
@@ -199,6 +235,7 @@ class Lender(torch.nn.Module):
 
 class Borrower(torch.nn.Module):
     """A net with a weight of its own beside what is lent."""
+
     NEEDS = ("codec",)
 
     def __init__(self, config, codec):
@@ -214,7 +251,9 @@ def lent(tmp_path):
     codec = Lender()
     training.save(tmp_path / "codec", codec, codec.config, CARD, pack=True)
     codec, _ = training.load(tmp_path / "codec", Lender, Config)
-    training.save(tmp_path / "tts", Borrower(Config(), codec), Config(), CARD, lenders={"codec": tmp_path / "codec"})
+    training.save(
+        tmp_path / "tts", Borrower(Config(), codec), Config(), CARD, lenders={"codec": tmp_path / "codec"}
+    )
     return tmp_path
 
 
@@ -234,8 +273,8 @@ def test_another_lender_is_refused_with_a_remedy(lent):
     before, _ = training.load(lent / "codec", Lender, Config)
     training.save(lent / "codec", Lender(), Config(), CARD, pack=True)
     other, _ = training.load(lent / "codec", Lender, Config)
-    names = [training.fingerprint(net) for net in (before, other)]
-    said = f"tts was trained on codec {names[0]}, this one is {names[1]}: restore .*codec from git, or train tts again"
+    first, second = training.fingerprint(before), training.fingerprint(other)
+    said = f"tts was trained on codec {first}, this one is {second}: restore .*codec from git, or train tts"
     with pytest.raises(ValueError, match=said):
         training.load(lent / "tts", Borrower, Config, codec=other)
 
@@ -276,8 +315,12 @@ def test_a_fingerprint_changes_with_every_part():
     weights = {"a": torch.zeros(2, 3), "b": torch.ones(2)}
     first = training.fingerprint(weights)
     assert first == training.fingerprint(dict(reversed(weights.items()))) and len(first) == 16
-    others = [{"a": weights["a"], "c": weights["b"]}, weights | {"a": torch.zeros(3, 2)},
-              weights | {"b": torch.ones(2, dtype=torch.int32)}, weights | {"b": torch.tensor([1.0, 1.0 + 1e-7])}]
+    others = [
+        {"a": weights["a"], "c": weights["b"]},
+        weights | {"a": torch.zeros(3, 2)},
+        weights | {"b": torch.ones(2, dtype=torch.int32)},
+        weights | {"b": torch.tensor([1.0, 1.0 + 1e-7])},
+    ]
     assert len({first, *map(training.fingerprint, others)}) == 5
     net = Net()
     assert training.fingerprint(net) == training.fingerprint(net.state_dict())

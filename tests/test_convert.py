@@ -1,4 +1,6 @@
-"""Pitch, stretches, Voices.convert and the tab Convert, with tiny untrained nets saved and loaded as the real ones are."""
+"""Pitch, stretches, Voices.convert and the tab Convert, with tiny untrained nets saved and loaded as the
+real ones are."""
+
 import re
 import shutil
 from pathlib import Path
@@ -29,7 +31,7 @@ def test_pitch_follows_a_glide(low, high):
     """Catches octave errors and a track that is late against the frames of the spectrogram."""
     hz = np.linspace(low, high, 2 * audio.RATE)
     f0 = audio.pitch(buzz(hz))
-    true = hz[audio.HOP // 2:: audio.HOP][: len(f0)]
+    true = hz[audio.HOP // 2 :: audio.HOP][: len(f0)]
     assert len(f0) == 2 * audio.RATE // audio.HOP and (f0[4:-4] > 0).all()
     assert np.abs(np.log2(f0[4:-4] / true[4:-4])).max() < 0.03
     assert audio.register(f0) == pytest.approx(np.log2((low + high) / 2), abs=0.05)
@@ -46,12 +48,14 @@ def test_what_has_no_pitch_has_none():
 
 @pytest.mark.parametrize("frames", [1, 63, 64, 65, 128, 129, 300, 1001])
 def test_stretches_join_to_what_they_were_cut_from(frames):
-    """Catches gaps, gains that do not add up to one, and stretches longer than asked for, at awkward lengths."""
+    """Catches gaps, gains that do not add up to one, and stretches longer than asked for, at awkward
+    lengths."""
     wav, asked = np.random.default_rng(0).standard_normal(frames * audio.HOP).astype("float32"), []
 
     def run(start, end):
         asked.append(end - start)
-        return wav[start * audio.HOP: end * audio.HOP]
+        return wav[start * audio.HOP : end * audio.HOP]
+
     assert np.allclose(audio.chunked(run, frames, 128, 64), wav, atol=1e-5)
     assert max(asked) <= 128
 
@@ -61,8 +65,12 @@ def test_a_source_keeps_its_timing_and_has_a_limit():
     wav = np.concatenate([np.zeros(8000), buzz(np.full(24000, 150.0)), np.zeros(8000)]).astype("float32")
     assert len(audio.source((audio.RATE, wav))) == 40000
     assert len(audio.source((8000, wav))) == 80000
-    for clip, said in (((audio.RATE, np.resize(wav, 61 * audio.RATE)), "61 s.*60 s"), ((audio.RATE, 0 * wav), "silent"),
-                       ((audio.RATE, wav[6000:12000]), "at least 1 s"), ("nowhere.wav", "no file")):
+    for clip, said in (
+        ((audio.RATE, np.resize(wav, 61 * audio.RATE)), "61 s.*60 s"),
+        ((audio.RATE, 0 * wav), "silent"),
+        ((audio.RATE, wav[6000:12000]), "at least 1 s"),
+        ("nowhere.wav", "no file"),
+    ):
         with pytest.raises(ValueError, match=said):
             audio.source(clip)
 
@@ -75,8 +83,21 @@ def root(tiny_root, tmp_path_factory):
         shutil.copytree(tiny_root / name, root / name)
     codec, _ = training.load(root / "codec", Codec, CodecConfig)
     torch.manual_seed(0)
-    vc = FlowVAE(FlowVAEConfig(D=16, hidden=16, residual_layers=1, code=8, tones=6, layers=1, segment=16,
-                               flow_channels=8, flow_layers=1, couplings=2), codec)
+    vc = FlowVAE(
+        FlowVAEConfig(
+            D=16,
+            hidden=16,
+            residual_layers=1,
+            code=8,
+            tones=6,
+            layers=1,
+            segment=16,
+            flow_channels=8,
+            flow_layers=1,
+            couplings=2,
+        ),
+        codec,
+    )
     for coupling in vc.flow.couplings:
         torch.nn.init.normal_(coupling.shift.weight, std=0.3)
     card = dict(data="none", licence="Apache-2.0", budget="0 steps", figures={}, name="tiny-vc")
@@ -100,7 +121,11 @@ def test_conversion_keeps_length_and_says_how(voices):
     assert np.isfinite(speech.wav).all() and 0.01 < np.abs(speech.wav).max() <= 0.97 + 1e-4
     facts = speech.facts
     assert (facts["strength"], facts["pitch"], facts["semitones"], facts["seed"]) == (0.8, 0.5, 2, 3)
-    assert facts["seconds"] == 2.5 and facts["real_time_factor"] > 0 and (facts["checkpoint"], facts["budget"]) == ("tiny-vc", "0 steps")
+    assert (
+        facts["seconds"] == 2.5
+        and facts["real_time_factor"] > 0
+        and (facts["checkpoint"], facts["budget"]) == ("tiny-vc", "0 steps")
+    )
 
 
 def test_seed_strength_pitch_and_voice_are_used(voices):
@@ -110,7 +135,13 @@ def test_seed_strength_pitch_and_voice_are_used(voices):
     plain = voices.convert(SOURCE, VOICE, seed=1).wav
     assert torch.equal(torch.random.get_rng_state(), before)
     assert np.array_equal(plain, voices.convert(SOURCE, VOICE, seed=1).wav)
-    for more in (dict(seed=2), dict(seed=1, strength=0.3), dict(seed=1, pitch=0.0), dict(seed=1, semitones=-5), dict(seed=1, detail=0.0)):
+    for more in (
+        dict(seed=2),
+        dict(seed=1, strength=0.3),
+        dict(seed=1, pitch=0.0),
+        dict(seed=1, semitones=-5),
+        dict(seed=1, detail=0.0),
+    ):
         assert not np.allclose(plain, voices.convert(SOURCE, VOICE, **more).wav, atol=1e-4), more
     kept = voices.convert(SOURCE, VOICE, strength=0.0, pitch=0.0, seed=1).wav
     assert np.allclose(kept, voices.convert(SOURCE, SOURCE, pitch=0.0, seed=1).wav, atol=1e-4)
@@ -118,10 +149,17 @@ def test_seed_strength_pitch_and_voice_are_used(voices):
 
 
 def test_a_minute_goes_through_in_stretches(voices):
-    """Catches a source that is seen all at once: what the model holds at a time must not grow with the minute."""
+    """Catches a source that is seen all at once: what the model holds at a time must not grow with the
+    minute."""
     told, seen = [], []
-    handle = voices.flow_vae.content.register_forward_hook(lambda module, given, out: seen.append(given[0].shape[2]))
-    speech = voices.convert((audio.RATE, np.resize(SOURCE[1], 59 * audio.RATE)), VOICE, progress=lambda share, words: told.append(share))
+    handle = voices.flow_vae.content.register_forward_hook(
+        lambda module, given, out: seen.append(given[0].shape[2])
+    )
+    speech = voices.convert(
+        (audio.RATE, np.resize(SOURCE[1], 59 * audio.RATE)),
+        VOICE,
+        progress=lambda share, words: told.append(share),
+    )
     handle.remove()
     assert len(speech.wav) == 59 * audio.RATE and max(seen) <= audio.CHUNK and len(seen) == len(told) == 9
     assert told[0] == 0 and told == sorted(told) and told[-1] < 1
@@ -131,16 +169,28 @@ def test_conversion_can_be_stopped(voices):
     """Catches a Stop that waits for the end, and a lock that is not given back."""
     told = []
     with pytest.raises(InterruptedError):
-        voices.convert((audio.RATE, np.resize(SOURCE[1], 20 * audio.RATE)), VOICE, progress=lambda *a: told.append(a),
-                       cancelled=lambda: len(told))
+        voices.convert(
+            (audio.RATE, np.resize(SOURCE[1], 20 * audio.RATE)),
+            VOICE,
+            progress=lambda *a: told.append(a),
+            cancelled=lambda: len(told),
+        )
     assert len(told) == 1
     voices.convert(SOURCE, VOICE)
 
 
-@pytest.mark.parametrize(("more", "said"), [
-    (dict(strength=1.1), "strength is 1.1: choose 0 to 1"), (dict(pitch=-0.1), "0 to 1"), (dict(semitones=13), "-12 to 12"),
-    (dict(strength=float("nan")), "strength"), (dict(detail=2), "detail is 2"), (dict(voice=np.zeros(16)), "16 finite"),
-    (dict(source=(16000, np.zeros(16000))), "silent")])
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (dict(strength=1.1), "strength is 1.1: choose 0 to 1"),
+        (dict(pitch=-0.1), "0 to 1"),
+        (dict(semitones=13), "-12 to 12"),
+        (dict(strength=float("nan")), "strength"),
+        (dict(detail=2), "detail is 2"),
+        (dict(voice=np.zeros(16)), "16 finite"),
+        (dict(source=(16000, np.zeros(16000))), "silent"),
+    ],
+)
 def test_bad_requests_are_refused_with_the_limit(voices, more, said):
     """Catches a request that runs although it cannot be served."""
     with pytest.raises(ValueError, match=said):
@@ -157,15 +207,39 @@ def test_without_its_weights_all_else_works(tiny_root):
 
 # ---------------------------------------------------------------- the tab
 
+
 @pytest.fixture
 def run(voices, tmp_path):
     """The function behind the button, for a visitor of its own."""
     function, _ = tab.callbacks(voices, tmp_path)
     paths = [str(tmp_path / f"{name}.wav") for name in ("source", "voice")]
-    [audio.save(path, *clip) for path, clip in zip(paths, (SOURCE, VOICE))]
+    for path, clip in zip(paths, (SOURCE, VOICE)):
+        audio.save(path, *clip)
 
-    def ask(source=paths[0], target=paths[1], consent=True, strength=1.0, pitch=1.0, semitones=0, seed=0, detail=0.5, taken=None):
-        return function(source, target, consent, strength, pitch, semitones, seed, detail, SimpleNamespace(session_hash="a"), taken=taken)
+    def ask(
+        source=paths[0],
+        target=paths[1],
+        consent=True,
+        strength=1.0,
+        pitch=1.0,
+        semitones=0,
+        seed=0,
+        detail=0.5,
+        taken=None,
+    ):
+        return function(
+            source,
+            target,
+            consent,
+            strength,
+            pitch,
+            semitones,
+            seed,
+            detail,
+            SimpleNamespace(session_hash="a"),
+            taken=taken,
+        )
+
     return ask
 
 
@@ -173,11 +247,21 @@ def test_the_tab_gives_what_the_library_gives(run, voices):
     """The tab adds nothing of its own: same samples, a picture of all three, and the facts."""
     sound, picture, facts = run(seed=4)
     _, samples = audio.load(sound)
-    source, target = ((audio.RATE, np.round(np.clip(wav, -1, 1) * 32767) / 32768) for _, wav in (SOURCE, VOICE))
-    assert len(samples) == 40000 and np.corrcoef(samples, voices.convert(source, target, seed=4, detail=0.5).wav)[0, 1] > 0.99
+    source, target = (
+        (audio.RATE, np.round(np.clip(wav, -1, 1) * 32767) / 32768) for _, wav in (SOURCE, VOICE)
+    )
+    assert (
+        len(samples) == 40000
+        and np.corrcoef(samples, voices.convert(source, target, seed=4, detail=0.5).wav)[0, 1] > 0.99
+    )
     assert Path(picture).read_bytes()[:4] == b"\x89PNG" and "voice-atlas-" in sound
-    for wanted in (r"-?\d\.\d\d to the voice asked for, -?\d\.\d\d to the source", r"Real-time factor\*\* \d\.\d+", "tiny-vc",
-                   r"seed\*\* 4", r"detail\*\* 0.5"):
+    for wanted in (
+        r"-?\d\.\d\d to the voice asked for, -?\d\.\d\d to the source",
+        r"Real-time factor\*\* \d\.\d+",
+        "tiny-vc",
+        r"seed\*\* 4",
+        r"detail\*\* 0.5",
+    ):
         assert re.search(wanted, facts), (wanted, facts)
 
 
@@ -187,11 +271,19 @@ def test_a_voice_from_the_atlas_will_do(run):
     assert len(audio.load(run(target=None, taken=taken)[0])[1]) == 40000
 
 
-@pytest.mark.parametrize(("more", "said"), [(dict(consent=False), "consent"), (dict(consent="yes"), "consent"),
-                                            (dict(source=None), "no source"), (dict(target=None), "no voice"),
-                                            (dict(seed=-1), "Seed"), (dict(strength=2), "strength"),
-                                            (dict(source="gone.wav"), "not uploaded here"),
-                                            (dict(target="/etc/hostname"), "voice to borrow.*not uploaded here")])
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (dict(consent=False), "consent"),
+        (dict(consent="yes"), "consent"),
+        (dict(source=None), "no source"),
+        (dict(target=None), "no voice"),
+        (dict(seed=-1), "Seed"),
+        (dict(strength=2), "Strength"), (dict(pitch=None), "Pitch"),
+        (dict(source="gone.wav"), "not uploaded here"),
+        (dict(target="/etc/hostname"), "voice to borrow.*not uploaded here"),
+    ],
+)
 def test_the_tab_refuses_in_words(run, more, said):
     """Consent and limits hold on the server, whatever the page sends."""
     with pytest.raises(gr.Error, match=said):
@@ -216,7 +308,8 @@ def test_the_page_can_be_built(voices):
 
 @pytest.mark.parametrize(("wer", "warned"), [(0.41, True), (0.2, False)])
 def test_early_weights_say_so(voices, monkeypatch, wer, warned):
-    """Catches a visitor who is left to find out that words are lost; the card knows, and the page must tell while it is so."""
+    """Catches a visitor who is left to find out that words are lost; the card knows, and the page must tell
+    while it is so."""
     monkeypatch.setitem(voices.bundle.card("flow_vae"), "figures", {"wer": wer})
     with gr.Blocks() as page:
         tab.build(context.Context(voices, None, gr.State()))

@@ -1,4 +1,5 @@
 """VITS and its codec, very small: forward, infer and convert, and the rhythm as a real distribution."""
+
 import dataclasses
 import math
 
@@ -10,9 +11,19 @@ from lib.models.codec import Codec, CodecConfig
 from lib.models.vits import Vits, VitsConfig, whole
 from lib.nn.blocks import sequence_mask, slices
 
-TINY = VitsConfig(12, hidden=16, text_layers=1, flow_channels=8, flow_layers=1, couplings=2, rhythm_channels=8)
-TINY_CODEC = CodecConfig((("verification", 8), ("attractor", 4)), C=4, G=6, hidden=16, posterior_layers=1,
-                         decoder_channels=16, decoder_layers=1, segment=8)
+TINY = VitsConfig(
+    12, hidden=16, text_layers=1, flow_channels=8, flow_layers=1, couplings=2, rhythm_channels=8
+)
+TINY_CODEC = CodecConfig(
+    (("verification", 8), ("attractor", 4)),
+    C=4,
+    G=6,
+    hidden=16,
+    posterior_layers=1,
+    decoder_channels=16,
+    decoder_layers=1,
+    segment=8,
+)
 
 
 def tiny(**more):
@@ -38,23 +49,46 @@ def net():
 def batch():
     torch.manual_seed(1)
     t = torch.arange(20 * audio.HOP) / audio.RATE
-    wav = 0.1 * torch.stack([torch.sin(2 * torch.pi * hz * t) for hz in (200, 330)])[:, None] + 0.01 * torch.randn(2, 1, len(t))
-    return {"x": torch.randint(1, 12, (2, 5)), "tokens": torch.tensor([5, 3]), "frames": torch.tensor([20, 14]), "wav": wav,
-            "spec": audio.spectrogram(wav), "spk_emb": torch.nn.functional.normalize(torch.randn(2, 8), dim=1)}
+    wav = 0.1 * torch.stack([torch.sin(2 * torch.pi * hz * t) for hz in (200, 330)])[
+        :, None
+    ] + 0.01 * torch.randn(2, 1, len(t))
+    return {
+        "x": torch.randint(1, 12, (2, 5)),
+        "tokens": torch.tensor([5, 3]),
+        "frames": torch.tensor([20, 14]),
+        "wav": wav,
+        "spec": audio.spectrogram(wav),
+        "spk_emb": torch.nn.functional.normalize(torch.randn(2, 8), dim=1),
+    }
 
 
 def cached(batch, net):
     """The batch with the latents of its spec, exact (no noise), in place of the spec."""
     m_q = net(batch, ())["m_q"].detach()
-    return {k: v for k, v in batch.items() if k != "spec"} | {"m_q": m_q, "logs_q": torch.full_like(m_q, -30.0)}
+    return {k: v for k, v in batch.items() if k != "spec"} | {
+        "m_q": m_q,
+        "logs_q": torch.full_like(m_q, -30.0),
+    }
 
 
 def test_forward_gives_what_the_losses_need_in_the_right_shapes(net, batch):
     """Catches a shape or a key that changed under the lessons."""
     out = net(batch)
-    shapes = {"m_q": (2, 4, 20), "logs_q": (2, 4, 20), "z_mask": (2, 1, 20), "start": (2,), "wav_hat": (2, 1, 8 * audio.HOP),
-              "z_p": (2, 4, 20), "m_p": (2, 4, 20), "logs_p": (2, 4, 20), "path": (2, 5, 20), "w": (2, 1, 5), "x_mask": (2, 1, 5),
-              "logw": (2, 1, 5), "rhythm": (2,)}
+    shapes = {
+        "m_q": (2, 4, 20),
+        "logs_q": (2, 4, 20),
+        "z_mask": (2, 1, 20),
+        "start": (2,),
+        "wav_hat": (2, 1, 8 * audio.HOP),
+        "z_p": (2, 4, 20),
+        "m_p": (2, 4, 20),
+        "logs_p": (2, 4, 20),
+        "path": (2, 5, 20),
+        "w": (2, 1, 5),
+        "x_mask": (2, 1, 5),
+        "logw": (2, 1, 5),
+        "rhythm": (2,),
+    }
     assert {name: tuple(value.shape) for name, value in out.items()} == shapes
     assert all(torch.isfinite(value).all() for value in out.values())
     assert (out["start"] >= 0).all() and (out["start"] + 8 <= batch["frames"]).all()
@@ -72,13 +106,18 @@ def test_one_objective_trains_on_a_fixed_batch(batch):
         torch.manual_seed(5)  # the same noise and slices: the loss is a function of the weights alone
         out = net(batch)
         wav = slices(batch["wav"], out["start"] * audio.HOP, out["wav_hat"].shape[2])
-        parts = {"mel": losses.multi_mel(out["wav_hat"], wav),
-                 "kl": losses.kl(out["z_p"], out["logs_q"], out["m_p"], out["logs_p"], out["z_mask"]),
-                 "duration": losses.duration_mse(out["logw"], out["w"], out["x_mask"]), "rhythm": out["rhythm"].mean()}
+        parts = {
+            "mel": losses.multi_mel(out["wav_hat"], wav),
+            "kl": losses.kl(out["z_p"], out["logs_q"], out["m_p"], out["logs_p"], out["z_mask"]),
+            "duration": losses.duration_mse(out["logw"], out["w"], out["x_mask"]),
+            "rhythm": out["rhythm"].mean(),
+        }
         optim.zero_grad()
         sum(parts.values()).backward()
         unused = ("codec.conditioning.project.attractor", "codec.conditioning.band")
-        unreached = [name for name, p in net.named_parameters() if p.grad is None and not name.startswith(unused)]
+        unreached = [
+            name for name, p in net.named_parameters() if p.grad is None and not name.startswith(unused)
+        ]
         assert not unreached
         optim.step()
         seen.append({name: value.item() for name, value in parts.items()})
@@ -86,8 +125,12 @@ def test_one_objective_trains_on_a_fixed_batch(batch):
 
 
 def test_padding_changes_nothing(net, batch):
-    """Catches a frame or token behind the mask that is heard: a clip would be learned differently in every batch."""
-    alone = {k: v[1:] for k, v in batch.items()} | {"x": batch["x"][1:, :3], "spec": batch["spec"][1:, :, :14]}
+    """Catches a frame or token behind the mask that is heard: a clip would be learned differently in every
+    batch."""
+    alone = {k: v[1:] for k, v in batch.items()} | {
+        "x": batch["x"][1:, :3],
+        "spec": batch["spec"][1:, :, :14],
+    }
     whole_batch, single = net(batch, ()), net(alone, ())
     for name in ("m_q", "logs_q"):
         assert torch.allclose(whole_batch[name][1:, :, :14], single[name], atol=1e-5), name
@@ -106,7 +149,10 @@ def test_cached_latents_equal_the_posterior_they_came_from(net, batch):
     torch.manual_seed(7)
     fresh = net(batch, ("prior",))
     torch.manual_seed(7)
-    stored = net({k: v for k, v in batch.items() if k != "spec"} | {"m_q": out["m_q"], "logs_q": out["logs_q"]}, ("prior",))
+    stored = net(
+        {k: v for k, v in batch.items() if k != "spec"} | {"m_q": out["m_q"], "logs_q": out["logs_q"]},
+        ("prior",),
+    )
     assert all(torch.equal(fresh[name], stored[name]) for name in fresh)
 
 
@@ -129,9 +175,13 @@ def speaking(net, frames=6.0):
 def test_infer_repeats_under_a_seed_and_obeys_speed(net, batch, stochastic):
     """Catches hidden randomness, and a speed that multiplies where it should divide."""
     speaking(net)
+
     def say(seed, **more):
         torch.manual_seed(seed)
-        return net.infer(batch["x"][:1], batch["spk_emb"][:1], stochastic=stochastic, rhythm_scale=0.8 * stochastic, **more)
+        return net.infer(
+            batch["x"][:1], batch["spk_emb"][:1], stochastic=stochastic, rhythm_scale=0.8 * stochastic, **more
+        )
+
     wav, path = say(0)
     assert wav.shape == (1, 1, path.shape[2] * audio.HOP) and path.shape[1] == 5
     assert torch.equal(path.sum(1), torch.ones(1, path.shape[2]))
@@ -139,15 +189,19 @@ def test_infer_repeats_under_a_seed_and_obeys_speed(net, batch, stochastic):
     other = say(1)[0]
     assert other.shape != wav.shape or not torch.allclose(other, wav, atol=1e-5)
     slow, fast = say(0, speed=0.5)[0].shape[2], say(0, speed=2.0)[0].shape[2]
-    assert slow == pytest.approx(2 * wav.shape[2], abs=2 * audio.HOP) and fast == pytest.approx(wav.shape[2] / 2, abs=2 * audio.HOP)
+    assert slow == pytest.approx(2 * wav.shape[2], abs=2 * audio.HOP) and fast == pytest.approx(
+        wav.shape[2] / 2, abs=2 * audio.HOP
+    )
 
 
 def test_infer_without_noise_is_fixed_and_noise_scale_widens_it(net, batch):
     """Catches a temperature that is not applied: expressiveness 0 would still change with the seed."""
     speaking(net)
+
     def say(seed, noise_scale):
         torch.manual_seed(seed)
         return net.infer(batch["x"][:1], batch["spk_emb"][:1], noise_scale=noise_scale)[0]
+
     assert torch.equal(say(0, 0.0), say(1, 0.0))
     distance = [(say(0, s) - say(0, 0.0)).abs().mean() for s in (0.1, 0.5, 1.0)]
     assert 0 < distance[0] < distance[1] < distance[2]
@@ -163,8 +217,10 @@ def test_infer_says_something_even_when_durations_vanish(net, batch):
 def test_voice_and_kind_matter_and_unknown_kinds_are_refused(net, batch):
     """Catches a model that speaks in one voice whatever it is given."""
     speaking(net)
+
     def say(spk_emb, kind="verification"):
         return net.infer(batch["x"][:1], spk_emb, noise_scale=0.0, kind=kind)[0]
+
     one, two = say(batch["spk_emb"][:1]), say(batch["spk_emb"][1:])
     assert one.shape != two.shape or not torch.allclose(one, two, atol=1e-4)
     assert torch.isfinite(say(torch.randn(1, 4), "attractor")).all()
@@ -180,7 +236,8 @@ def test_band_conditions_training_only_where_it_is_one(net, batch):
 
 
 def test_convert_keeps_length_and_changes_the_voice(net, batch):
-    """Catches conversion that forgets the target, or goes through the flow the wrong way round: to one's own voice it is resynthesis."""
+    """Catches conversion that forgets the target, or goes through the flow the wrong way round: to one's
+    own voice it is resynthesis."""
     wav, own, to = batch["wav"][:1, :, :5000], batch["spk_emb"][:1], batch["spk_emb"][1:]
     out = net.convert(wav, own, to)
     assert out.shape == (1, 1, 5000 // audio.HOP * audio.HOP)
@@ -207,6 +264,7 @@ def test_hifigan_is_a_drop_in_decoder(batch):
 
 # ---------------------------------------------------------------- rhythm
 
+
 def bend(predictor):
     """Splines that bend a little, and durations that stay below a second."""
     torch.manual_seed(3)
@@ -225,18 +283,22 @@ def rhythm(net):
 
 @torch.no_grad()
 def probability(predictor, h, g, w, count=3000):
-    """P(duration is w frames), by importance sampling over what `forward` draws itself: u (dequantisation), then two normals."""
+    """P(duration is w frames), by importance sampling over what `forward` draws itself: u (dequantisation),
+    then two normals."""
     w = torch.full((count, 1, 1), float(w))
     torch.manual_seed(int(w[0, 0, 0]))
     nll = predictor(h.expand(count, -1, -1), torch.ones(count, 1, 1), g.expand(count, -1, -1), w)
     torch.manual_seed(int(w[0, 0, 0]))
     u, free = torch.rand_like(w).clamp(1e-3, 1 - 1e-3), torch.randn_like(w)
     log_free = -0.5 * (free**2 + math.log(2 * math.pi))
-    return (-nll - (log_free + torch.log(w + u))[:, 0, 0]).exp().mean().item()  # the density was of log(w + u)
+    return (
+        (-nll - (log_free + torch.log(w + u))[:, 0, 0]).exp().mean().item()
+    )  # the density was of log(w + u)
 
 
 def test_rhythm_is_a_distribution_and_samples_come_from_it(rhythm):
-    """Catches a missing log-determinant, a flip undone in the wrong order, or a sampler of another model than the one trained."""
+    """Catches a missing log-determinant, a flip undone in the wrong order, or a sampler of another model
+    than the one trained."""
     predictor, h, g = rhythm
     shares = [probability(predictor, h, g, w) for w in range(50)]
     assert sum(shares) == pytest.approx(1, abs=0.03)
@@ -252,7 +314,12 @@ def test_rhythm_learns_a_duration():
     """Catches a likelihood that falls while the durations it was shown become less likely."""
     torch.manual_seed(0)
     net = tiny()
-    h, g, mask, w = torch.randn(4, 16, 3), torch.randn(4, 6, 1), torch.ones(4, 1, 3), torch.tensor([2.0, 8, 4]).expand(4, 1, 3)
+    h, g, mask, w = (
+        torch.randn(4, 16, 3),
+        torch.randn(4, 6, 1),
+        torch.ones(4, 1, 3),
+        torch.tensor([2.0, 8, 4]).expand(4, 1, 3),
+    )
     optim = torch.optim.Adam(net.rhythm.parameters(), 2e-2)
     for _ in range(80):
         optim.zero_grad()
@@ -265,12 +332,18 @@ def test_rhythm_learns_a_duration():
 def test_rhythm_ignores_padding(net):
     """Catches a likelihood per token that depends on the length of the longest sentence in the batch."""
     bend(net.rhythm)
-    h, g, w, mask = torch.randn(2, 16, 6), torch.randn(2, 6, 1), torch.full((2, 1, 6), 3.0), sequence_mask(torch.tensor([6, 2]))
+    h, g, w, mask = (
+        torch.randn(2, 16, 6),
+        torch.randn(2, 6, 1),
+        torch.full((2, 1, 6), 3.0),
+        sequence_mask(torch.tensor([6, 2])),
+    )
     w = w * mask
 
     def mean(h, mask, g, w):
         with torch.no_grad():
             many = net.rhythm(*(t.repeat(3000, 1, 1) for t in (h, mask, g, w)))
         return many.view(3000, -1).mean(0)
+
     padded, alone = mean(h, mask, g, w)[1], mean(h[1:, :, :2], mask[1:, :, :2], g[1:], w[1:, :, :2])[0]
     assert padded.item() == pytest.approx(alone.item(), abs=0.08)

@@ -1,4 +1,5 @@
 """Decoders and critics: exact lengths, exact inverse transforms, and gradients that arrive."""
+
 import pytest
 import torch
 
@@ -37,11 +38,19 @@ def test_decoders_hear_the_voice_and_pass_gradient_to_z(name):
 
 @pytest.mark.parametrize("frames", [2, 3, 20])
 def test_inverse_of_a_true_spectrum_is_the_waveform(frames):
-    """Catches a window, a padding or an envelope that is not the one `audio.spectrogram` uses: even true phases would sound wrong."""
+    """Catches a window, a padding or an envelope that is not the one `audio.spectrogram` uses: even true
+    phases would sound wrong."""
     wav = torch.randn(2, frames * audio.HOP)
     pad = (audio.N_FFT - audio.HOP) // 2
     padded = torch.nn.functional.pad(wav, (pad, pad), mode="reflect" if wav.shape[1] > pad else "constant")
-    spec = torch.stft(padded, audio.N_FFT, audio.HOP, window=torch.hann_window(audio.N_FFT), center=False, return_complex=True)
+    spec = torch.stft(
+        padded,
+        audio.N_FFT,
+        audio.HOP,
+        window=torch.hann_window(audio.N_FFT),
+        center=False,
+        return_complex=True,
+    )
     assert spec.shape[2] == frames
     assert torch.allclose(spec.abs(), audio.spectrogram(wav[:, None]), atol=1e-3)
     back = ISTFTDecoder.inverse(spec.abs().clamp_min(1e-9).log(), spec.angle())
@@ -55,7 +64,8 @@ def test_inverse_caps_an_untrained_magnitude():
 
 
 def test_fusing_weight_norm_changes_nothing_that_is_heard():
-    """Catches weights folded without their norm, and parametrisations left behind (slow, and unsavable under their plain names)."""
+    """Catches weights folded without their norm, and parametrisations left behind (slow, and unsavable
+    under their plain names)."""
     net = DECODERS["hifigan"](6, 4, **SIZES["hifigan"])
     with torch.no_grad():
         for parameter in net.parameters():
@@ -77,7 +87,7 @@ def test_critics_score_and_pass_gradient_to_the_waveform_and_to_themselves():
     assert len(scores) == len(fmaps) == 4
     assert all(s.shape[0] == 2 and s.dim() == 2 for s in scores) and [len(f) for f in fmaps] == [2, 2, 4, 4]
     for score in scores:
-        grad, = torch.autograd.grad(score.square().sum(), wav, retain_graph=True)
+        (grad,) = torch.autograd.grad(score.square().sum(), wav, retain_graph=True)
         assert torch.isfinite(grad).all() and grad.abs().sum() > 0
     sum(s.square().mean() for s in scores).backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in net.parameters())

@@ -1,4 +1,5 @@
 """Voices, with tiny untrained nets saved and loaded as the real ones are."""
+
 import itertools
 import math
 import os
@@ -62,7 +63,9 @@ def test_embed_gives_one_unit_vector_for_any_kind_of_clip(voices, tmp_path):
     """Catches a clip that has another voice as a file than as an array."""
     audio.save(tmp_path / "a.wav", *clip())
     one, two = voices.embed(clip()), voices.embed(tmp_path / "a.wav")
-    assert one.shape == (16,) and one.dtype == np.float32 and np.linalg.norm(one) == pytest.approx(1, abs=1e-5)
+    assert (
+        one.shape == (16,) and one.dtype == np.float32 and np.linalg.norm(one) == pytest.approx(1, abs=1e-5)
+    )
     assert one @ two > 0.999
     assert np.array_equal(voices.embed(clip()), one)
 
@@ -95,13 +98,17 @@ def test_the_same_seed_gives_the_same_samples_whatever_ran_before(root, voices, 
 @pytest.mark.parametrize("seed", [-1, 0, 2**40, 2**64 + 5])
 def test_any_whole_number_is_a_seed(voices, voice, seed):
     """Catches a seed typed by a visitor that torch refuses with an overflow."""
-    assert np.array_equal(voices.speak("Yes.", voice, seed=seed).wav, voices.speak("Yes.", voice, seed=seed).wav)
+    assert np.array_equal(
+        voices.speak("Yes.", voice, seed=seed).wav, voices.speak("Yes.", voice, seed=seed).wav
+    )
 
 
 def test_voice_speed_and_noise_are_used(voices, voice):
     """Catches a slider that is not connected."""
     plain = voices.speak("Good morning to you all.", voice, noise_scale=0.0)
-    assert np.array_equal(plain.wav, voices.speak("Good morning to you all.", voice, seed=9, noise_scale=0.0).wav)
+    assert np.array_equal(
+        plain.wav, voices.speak("Good morning to you all.", voice, seed=9, noise_scale=0.0).wav
+    )
     for more in (dict(voice=-voice), dict(speed=1.5), dict(noise_scale=0.9)):
         changed = voices.speak("Good morning to you all.", **(dict(voice=voice, noise_scale=0.0) | more)).wav
         assert changed.shape != plain.wav.shape or not np.allclose(changed, plain.wav, atol=1e-3), more
@@ -119,7 +126,7 @@ def test_sentences_join_without_clicks(voices, voice):
     for start, end in joints:
         assert end - start < pause + 100
         for at in (start, end):
-            assert np.abs(np.diff(wav[at - 4: at + 4])).max() < 0.05
+            assert np.abs(np.diff(wav[at - 4 : at + 4])).max() < 0.05
     assert abs(wav[0]) < 1e-6 and abs(wav[-1]) < 1e-6
 
 
@@ -142,19 +149,33 @@ def test_progress_and_cancel(voices, voice):
     assert [share for share, _ in told] == [0, 1 / 3, 2 / 3] and told[1][1] == "sentence 2 of 3"
     told.clear()
     with pytest.raises(InterruptedError):
-        voices.speak(WORDS, voice, progress=lambda share, message: told.append(share), cancelled=lambda: len(told) == 1)
+        voices.speak(
+            WORDS, voice, progress=lambda share, message: told.append(share), cancelled=lambda: len(told) == 1
+        )
     assert told == [0]
     voices.speak("Still here.", voice)  # the lock was given back
 
 
-@pytest.mark.parametrize(("words", "more", "said"), [
-    ("", {}, "no text"), (" \n\t", {}, "no text"), (None, {}, "no text"), ("?!...", {}, ""), ("x" * 1001, {}, "1,001.*1,000"),
-    ("Yes.", dict(speed=0.4), "0.4.*0.5 to 2"), ("Yes.", dict(speed=float("nan")), "0.5 to 2"), ("Yes.", dict(noise_scale=1.1), "0 to 1"),
-    ("Yes.", dict(noise_scale=-0.1), "0 to 1"), ("Yes.", dict(voice=np.zeros(16)), "16 finite numbers"),
-    ("Yes.", dict(voice=np.ones(15)), "16 finite numbers"), ("Yes.", dict(voice=[float("nan")] * 16), "16 finite numbers"),
-    ("Yes.", dict(voice="nowhere.wav"), "no file 'nowhere.wav'"), ("Yes.", dict(voice=(16000, np.zeros(16000))), "silent"),
-    ("Yes.", dict(voice=None), ""),
-])
+@pytest.mark.parametrize(
+    ("words", "more", "said"),
+    [
+        ("", {}, "no text"),
+        (" \n\t", {}, "no text"),
+        (None, {}, "no text"),
+        ("?!...", {}, ""),
+        ("x" * 1001, {}, "1,001.*1,000"),
+        ("Yes.", dict(speed=0.4), "0.4.*0.5 to 2"),
+        ("Yes.", dict(speed=float("nan")), "0.5 to 2"),
+        ("Yes.", dict(noise_scale=1.1), "0 to 1"),
+        ("Yes.", dict(noise_scale=-0.1), "0 to 1"),
+        ("Yes.", dict(voice=np.zeros(16)), "16 finite numbers"),
+        ("Yes.", dict(voice=np.ones(15)), "16 finite numbers"),
+        ("Yes.", dict(voice=[float("nan")] * 16), "16 finite numbers"),
+        ("Yes.", dict(voice="nowhere.wav"), "no file 'nowhere.wav'"),
+        ("Yes.", dict(voice=(16000, np.zeros(16000))), "silent"),
+        ("Yes.", dict(voice=None), ""),
+    ],
+)
 def test_bad_requests_are_refused_with_the_limit(voices, voice, words, more, said):
     """Catches a request that runs although it cannot be served, or fails without telling the visitor why."""
     with pytest.raises(ValueError, match=said):
@@ -169,7 +190,8 @@ def test_a_text_of_exactly_the_limit_is_spoken(voices, voice):
 
 
 def test_similarity_knows_speech_clips_and_embeddings(voices, voice):
-    """Catches a cosine of vectors that are not unit, and a Speech that cannot be compared with its own voice."""
+    """Catches a cosine of vectors that are not unit, and a Speech that cannot be compared with its own
+    voice."""
     assert voices.similarity(clip(), clip()) == pytest.approx(1, abs=1e-5)
     assert voices.similarity(clip(), 5 * voice) == pytest.approx(1, abs=1e-5)
     assert voices.similarity(clip(), -voice) == pytest.approx(-1, abs=1e-5)
@@ -187,6 +209,7 @@ def test_visitors_at_once_hear_what_they_would_hear_alone(voices):
     def visit(i):
         words, ref, seed = wishes[i]
         heard[i] = voices.speak(words, ref, seed=seed).wav
+
     threads = [threading.Thread(target=visit, args=(i,)) for i in range(len(wishes))]
     for thread in threads:
         thread.start()
@@ -215,8 +238,10 @@ def test_missing_checkpoints_are_named(root, tmp_path):
 
 # ---------------------------------------------------------------- the registry
 
+
 def test_models_are_loaded_when_first_used_once_and_beside_their_lender(root):
-    """Catches a start that loads what nobody asked for, a second copy of the codec, and threads that load twice."""
+    """Catches a start that loads what nobody asked for, a second copy of the codec, and threads that load
+    twice."""
     bundle = Bundle(root)
     assert bundle.names() == ["speaker_encoder", "codec", "tts"] and not bundle.has("flow_vae")
     assert bundle.card("tts") == CARD and not bundle.loaded
@@ -224,6 +249,7 @@ def test_models_are_loaded_when_first_used_once_and_beside_their_lender(root):
 
     def ask(i):
         models[i] = bundle["tts"]
+
     threads = [threading.Thread(target=ask, args=(i,)) for i in range(4)]
     for thread in threads:
         thread.start()
@@ -260,10 +286,18 @@ def test_the_app_refuses_broken_weights_in_one_line(root, tmp_path):
     """Catches a start that ends in a page of traceback, or does not end."""
     shutil.copytree(root, tmp_path / "weights")
     (tmp_path / "weights" / "tts" / "model.safetensors").unlink()
-    env = os.environ | {"VOICE_ATLAS_CHECKPOINTS": str(tmp_path / "weights"), "GRADIO_ANALYTICS_ENABLED": "False"}
-    done = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=env, text=True, capture_output=True, timeout=120)
+    env = os.environ | {
+        "VOICE_ATLAS_CHECKPOINTS": str(tmp_path / "weights"),
+        "GRADIO_ANALYTICS_ENABLED": "False",
+    }
+    done = subprocess.run(
+        [sys.executable, "app.py"], cwd=ROOT, env=env, text=True, capture_output=True, timeout=120
+    )
     assert done.returncode == 1
-    assert done.stderr.strip().splitlines()[-1].endswith("restore it from git.") and "Traceback" not in done.stderr
+    assert (
+        done.stderr.strip().splitlines()[-1].endswith("restore it from git.")
+        and "Traceback" not in done.stderr
+    )
     assert "tts lacks ['model.safetensors']" in done.stderr
 
 
