@@ -1,8 +1,11 @@
-"""make bench: our decoder, speak(), extract() and convert() beside HiFi-GAN in one run, taking turns; then a training step."""
-import itertools
+"""make bench: our decoder, speak(), extract() and convert() beside HiFi-GAN, in turns; then a training
+step."""
+import functools
 import platform
 import statistics
 import time
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,9 +19,27 @@ from lib.nn.critics import Discriminator
 from lib.nn.decoders import HiFiGANDecoder, fuse_weight_norm
 from lib.voices import Bundle, Voices
 
-THREADS, SECONDS, BATCH, SEGMENT = 2, 5.0, 4, 32
+THREADS = 2  # as on a free Space
+SECONDS = 5.0  # of sound that every row makes
+BATCH, SEGMENT = 4, 32  # of a training step: segments, and frames of each, as in [SATTS] sec. 3
+ROUNDS, TRAINING_ROUNDS = 7, 3
+V1, V2 = 512, 128  # channels of HiFi-GAN's two sizes
+SLOWEST, FASTEST = 0.5, 2.0  # of speak()
 WORDS = "The kettle sings, the window is open, and somebody else's voice is saying good morning to you."
 PAPERS = dict(channels=(32, 128, 512, 1024), resolutions=())  # widths of the papers' multi-period critics
+
+
+class Job(NamedTuple):
+    """Something to time: its name, the function, and the networks whose parameters are counted."""
+    name: str
+    run: Callable
+    nets: tuple
+
+    @property
+    def size(self):
+        """Parameters of all nets, in millions."""
+        count = sum(p.numel() for net in self.nets for p in net.parameters())
+        return f"{count / 1e6:.1f} M"
 
 
 def shipped():
@@ -27,7 +48,8 @@ def shipped():
         voices = Voices.load()
         return voices, f"shipped weights, budget {voices.cards['tts']['budget']}"
     except ValueError:
-        bundle, codec = Bundle(), Codec()
+        bundle = Bundle()
+        codec = Codec()
         tts = Vits(VitsConfig(len(text.SYMBOLS)), codec)
         torch.nn.init.constant_(tts.durations.out.bias, 1.0)
         for name, net in (("speaker_encoder", SpeakerEncoder()), ("codec", codec), ("tts", tts)):
@@ -35,77 +57,104 @@ def shipped():
         return Voices(bundle), "untrained weights of the shipped sizes"
 
 
-def medians(jobs, rounds):
-    """{name: (median, fastest) in s} of {name: function}: a warm-up, then `rounds` in turn, so that load meets all alike."""
-    times = {name: [] for name in jobs}
-    for i, (name, job) in itertools.product(range(rounds + 1), jobs.items()):
-        start = time.perf_counter()
-        job()
-        if i:
-            times[name].append(time.perf_counter() - start)
-    return {name: (statistics.median(taken), min(taken)) for name, taken in times.items()}
+def timed(jobs, rounds):
+    """[(median, fastest) in s] of jobs: a warm-up, then `rounds` in turn, so that load meets all alike."""
+    times = [[] for _ in jobs]
+    for i in range(rounds + 1):
+        for job, taken in zip(jobs, times):
+            start = time.perf_counter()
+            job.run()
+            if i > 0:
+                taken.append(time.perf_counter() - start)
+    return [(statistics.median(taken), min(taken)) for taken in times]
 
 
-def trainer(decoder, critics, C, G):
-    """A function that makes one adversarial step of `decoder` on a batch: critics' turn, decoder's turn, no optimiser."""
-    z, g = torch.randn(BATCH, C, SEGMENT), torch.randn(BATCH, G, 1)
-    wav = torch.randn(BATCH, 1, SEGMENT * audio.HOP) * 0.1
-
-    def step():
-        wav_hat = decoder(z, g)
-        losses.discriminator_adv(critics(wav)[0], critics(wav_hat.detach())[0]).backward()
-        with torch.no_grad():
-            _, fmap_r = critics(wav)
-        scores, fmap_g = critics(wav_hat)
-        (losses.generator_adv(scores) + losses.feature_matching(fmap_r, fmap_g) + losses.multi_mel(wav_hat, wav)).backward()
-        decoder.zero_grad()
-        critics.zero_grad()
-    return step
-
-
-def millions(*nets):
-    return f"{sum(p.numel() for net in nets for p in net.parameters()) / 1e6:.1f} M"
-
-
-def table(title, unit, rows, taken, scale=1.0):
-    """Print one table; the first row of `rows` {name: parameters} is what the others are compared with."""
+def table(title, unit, jobs, times, scale=1.0):
+    """Print one table; its first row is what the others are compared with."""
     print(f"\n{title}\n{'':46}{'parameters':>12}{unit + ', median':>16}{'fastest':>10}{'ratio':>8}")
-    first = taken[next(iter(rows))][0]
-    for name, size in rows.items():
-        median, fastest = taken[name]
-        print(f"{name:46}{size:>12}{median / scale:>16.4f}{fastest / scale:>10.4f}{median / first:>8.2f}")
+    first, _ = times[0]
+    for job, (median, fastest) in zip(jobs, times):
+        cells = f"{median / scale:>16.4f}{fastest / scale:>10.4f}{median / first:>8.2f}"
+        print(f"{job.name:46}{job.size:>12}{cells}")
+
+
+def decoding(name, decoder, z, g):
+    """The job of one decoder."""
+    return Job(name, functools.partial(decoder, z, g), (decoder,))
+
+
+def inference(voices):
+    """Jobs that make SECONDS of sound each: two sizes of HiFi-GAN, then ours."""
+    config = voices.codec.config
+    z = torch.randn(1, config.C, round(SECONDS * audio.RATE / audio.HOP))
+    g = torch.randn(1, config.G, 1)
+    jobs = []
+    for name, channels in (("HiFi-GAN V1", V1), ("HiFi-GAN V2", V2)):
+        decoder = fuse_weight_norm(HiFiGANDecoder(config.C, config.G, channels).eval())
+        jobs.append(decoding(name, decoder, z, g))
+    jobs.append(decoding(f"our decoder ({config.decoder})", voices.codec.decoder, z, g))
+    clip = (audio.RATE, corpus.wav(corpus.rows()[0]))
+    speed = voices.speak(WORDS, clip).facts["seconds"] / SECONDS  # that makes the sentence SECONDS long
+    speed = min(FASTEST, max(SLOWEST, speed))
+    speaking = functools.partial(voices.speak, WORDS, clip, speed=speed)
+    jobs.append(Job("our whole speak(text, clip)", speaking, (voices.encoder, voices.tts)))
+    rows = corpus.rows(split="valid")
+    source, target = (np.resize(corpus.wav(row), round(SECONDS * audio.RATE)) for row in (rows[0], rows[9]))
+    if voices.bundle.has("attractor"):
+        extracting = functools.partial(voices.extract, (audio.RATE, source + target), 2)
+        jobs.append(Job("our whole extract(two at once)", extracting, (voices.encoder, voices.attractor)))
+    if voices.bundle.has("flow_vae"):
+        converting = functools.partial(voices.convert, (audio.RATE, source), (audio.RATE, target))
+        jobs.append(Job("our whole convert(source, clip)", converting, (voices.encoder, voices.flow_vae)))
+    return jobs
+
+
+def adversarial_step(decoder, critics, z, g, wav):
+    """Gradients of the critics' turn, then of the decoder's; no optimiser."""
+    wav_hat = decoder(z, g)
+    real, _ = critics(wav)
+    fake, _ = critics(wav_hat.detach())
+    losses.discriminator_adv(real, fake).backward()
+    with torch.no_grad():
+        _, fmap_r = critics(wav)
+    scores, fmap_g = critics(wav_hat)
+    terms = (losses.generator_adv(scores), losses.feature_matching(fmap_r, fmap_g),
+             losses.multi_mel(wav_hat, wav))
+    sum(terms).backward()
+    decoder.zero_grad()
+    critics.zero_grad()
+
+
+def training(config):
+    """Jobs that make one adversarial step on a batch."""
+    ours = Codec(config).decoder
+    pairs = {
+        "HiFi-GAN V1, critics as wide as the papers'": (HiFiGANDecoder(config.C, config.G),
+                                                        Discriminator(**PAPERS)),
+        "HiFi-GAN V1, our slim critics": (HiFiGANDecoder(config.C, config.G), Discriminator()),
+        f"our decoder ({config.decoder}), our slim critics": (ours, Discriminator()),
+    }
+    z, g = torch.randn(BATCH, config.C, SEGMENT), torch.randn(BATCH, config.G, 1)
+    wav = torch.randn(BATCH, 1, SEGMENT * audio.HOP) * 0.1
+    return [Job(name, functools.partial(adversarial_step, *pair, z, g, wav), pair)
+            for name, pair in pairs.items()]
 
 
 def main():
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
     voices, what = shipped()
-    c = voices.codec.config
-    print(f"{platform.processor() or platform.machine()}, {THREADS} threads, torch {torch.__version__}; {what}; "
-          f"{audio.RATE} Hz, hop {audio.HOP}, C {c.C}, G {c.G}")
-    one, two = (fuse_weight_norm(HiFiGANDecoder(c.C, c.G, channels).eval()) for channels in (512, 128))
-    z, g = torch.randn(1, c.C, round(SECONDS * audio.RATE / audio.HOP)), torch.randn(1, c.G, 1)
-    clip = (audio.RATE, corpus.wav(corpus.rows()[0]))
-    speed = voices.speak(WORDS, clip).facts["seconds"] / SECONDS  # that makes the sentence 5 s long
-    jobs = {"HiFi-GAN V1": (lambda: one(z, g), one), "HiFi-GAN V2": (lambda: two(z, g), two),
-            f"our decoder ({c.decoder})": (lambda: voices.codec.decoder(z, g), voices.codec.decoder),
-            "our whole speak(text, clip)": (lambda: voices.speak(WORDS, clip, speed=min(2.0, max(0.5, speed))),
-                                            voices.encoder, voices.tts)}
-    size, (source, other) = round(SECONDS * audio.RATE), (corpus.wav(row) for row in corpus.rows(split="valid")[::9][:2])
-    source, other = (audio.RATE, np.resize(source, size)), (audio.RATE, np.resize(other, size))  # of exactly SECONDS
-    if voices.bundle.has("attractor"):
-        both = (audio.RATE, source[1] + other[1])
-        jobs["our whole extract(two at once)"] = (lambda: voices.extract(both, 2), voices.encoder, voices.attractor)
-    if voices.bundle.has("flow_vae"):
-        jobs["our whole convert(source, clip)"] = (lambda: voices.convert(source, other), voices.encoder, voices.flow_vae)
+    config = voices.codec.config
+    processor = platform.processor() or platform.machine()
+    print(f"{processor}, {THREADS} threads, torch {torch.__version__}; {what}; "
+          f"{audio.RATE} Hz, hop {audio.HOP}, C {config.C}, G {config.G}")
+    jobs = inference(voices)
     with torch.no_grad():
-        taken = medians({name: job for name, (job, *_) in jobs.items()}, 7)
-    table(f"Inference of {SECONDS:g} s", "RTF", {name: millions(*nets) for name, (_, *nets) in jobs.items()}, taken, SECONDS)
-    nets = {"HiFi-GAN V1, critics as wide as the papers'": (HiFiGANDecoder(c.C, c.G), Discriminator(**PAPERS)),
-            "HiFi-GAN V1, our slim critics": (HiFiGANDecoder(c.C, c.G), Discriminator()),
-            f"our decoder ({c.decoder}), our slim critics": (Codec(c).decoder, Discriminator())}
-    taken = medians({name: trainer(*pair, c.C, c.G) for name, pair in nets.items()}, 3)
-    table(f"One adversarial step, {BATCH} x {SEGMENT} frames, float32", "s", {k: millions(*v) for k, v in nets.items()}, taken)
+        times = timed(jobs, ROUNDS)
+    table(f"Inference of {SECONDS:g} s", "RTF", jobs, times, SECONDS)
+    jobs = training(config)
+    title = f"One adversarial step, {BATCH} x {SEGMENT} frames, float32"
+    table(title, "s", jobs, timed(jobs, TRAINING_ROUNDS))
 
 
 if __name__ == "__main__":
