@@ -12,6 +12,8 @@ from lib.nn.flows import Flow
 
 MIDDLE_REGISTER = 7.3  # log2 of 158 Hz, between men and women: what a voice's register is told relative to
 CALM = 0.15  # share of the posterior's noise in sound, at most: all of it is louder than most channels of z
+LOGS_LOW, LOGS_HIGH = -6.0, 3.0  # of the prior's log standard deviation, as the codec's
+SOFT = 1e-3  # of a variance of log-mels: a band that stands still is not blown up
 
 # A recording that has lost its top band, in bins of the spectrogram (15.6 Hz each).
 TOP_BINS = slice(397, 500)  # 6.2 to 7.8 kHz: above what old MP3s keep, below where resamplers cut
@@ -56,7 +58,7 @@ def standardise(x, mask):
     share = mask / mask.sum(2, keepdim=True).clamp_min(1)
     x = x - (x * share).sum(2, keepdim=True)
     variance = (x**2 * share).sum(2, keepdim=True)
-    return x * torch.rsqrt(variance + 1e-3) * mask
+    return x * torch.rsqrt(variance + SOFT) * mask
 
 
 class ContentEncoder(nn.Module):
@@ -92,7 +94,7 @@ class ContentEncoder(nn.Module):
         h = self.join(torch.cat([code, pitch.to(code.dtype)], 1)) + self.voice(g)
         h = self.prior(h * mask, mask)
         m_p, logs_p = (self.out(h) * mask).float().chunk(2, dim=1)
-        return m_p, logs_p.clamp(-6, 3)
+        return m_p, logs_p.clamp(LOGS_LOW, LOGS_HIGH)
 
 
 def lacks_top(spec):
