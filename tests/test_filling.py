@@ -1,4 +1,7 @@
-"""Filled voices lie on the sphere, where they should; the loss on them moves the generator and leaves the encoder alone."""
+"""Filled voices lie on the sphere, where they should; the loss on them moves the generator and leaves the
+encoder alone.
+"""
+
 import copy
 
 import pytest
@@ -12,13 +15,25 @@ from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
 from lib.models.vits import Vits, VitsConfig
 from lib.paths import CHECKPOINTS
 
-TINY = VitsConfig(12, hidden=16, text_layers=1, flow_channels=16, flow_layers=1, couplings=2, rhythm_channels=8)
+TINY = VitsConfig(
+    12, hidden=16, text_layers=1, flow_channels=16, flow_layers=1, couplings=2, rhythm_channels=8
+)
 
 
 def tiny(D=16):
     """A tiny generator for embeddings of size D."""
-    codec = Codec(CodecConfig((("verification", D),), C=8, G=16, hidden=16, posterior_layers=1, decoder_channels=16,
-                              decoder_layers=2, segment=8))
+    codec = Codec(
+        CodecConfig(
+            (("verification", D),),
+            C=8,
+            G=16,
+            hidden=16,
+            posterior_layers=1,
+            decoder_channels=16,
+            decoder_layers=2,
+            segment=8,
+        )
+    )
     return Vits(TINY, codec)
 
 
@@ -76,7 +91,9 @@ def test_fill_mixes_different_speakers_only_and_repeats_under_a_seed():
 def test_one_speaker_alone_gets_noise():
     """Catches a draw among no partners, which raises on some machines and picks the clip itself on others."""
     spk_emb = sphere(4, 16)
-    filled = filling.fill(spk_emb, torch.zeros(4, dtype=torch.long), filling.FillingConfig(mix=1.0, noise=0.5))
+    filled = filling.fill(
+        spk_emb, torch.zeros(4, dtype=torch.long), filling.FillingConfig(mix=1.0, noise=0.5)
+    )
     assert (filled * spk_emb).sum(1).min() > 0.85 and not torch.allclose(filled, spk_emb)
 
 
@@ -90,7 +107,10 @@ def test_settings_out_of_range_are_refused(wrong):
 @pytest.fixture
 def pieces():
     """A tiny generator whose voice reaches its sound, a frozen encoder, a batch of text."""
-    net, encoder = tiny(), SpeakerEncoder(SpeakerEncoderConfig(channels=(4, 4, 4, 4), blocks=(1, 1, 1, 1), D=16)).eval()
+    net, encoder = (
+        tiny(),
+        SpeakerEncoder(SpeakerEncoderConfig(channels=(4, 4, 4, 4), blocks=(1, 1, 1, 1), D=16)).eval(),
+    )
     torch.nn.init.constant_(net.durations.out.bias, 1.5)
     for p in net.parameters():
         p.data += 0.05 * torch.randn_like(p)
@@ -112,13 +132,18 @@ def test_the_gradient_of_lfcl_reaches_the_generator_and_nothing_stays_on_the_enc
 
 
 def test_a_few_hundred_lfcl_steps_move_speech_toward_a_voice_nobody_has():
-    """LFCL alone, on one filled voice and the shipped encoder: what is heard must come nearer to it, and the encoder stay the same."""
+    """LFCL alone, on one filled voice and the shipped encoder: what is heard must come nearer to it, and the
+    encoder stay the same.
+    """
     encoder, _ = training.load(CHECKPOINTS / "speaker_encoder", SpeakerEncoder, SpeakerEncoderConfig)
     net, frozen = tiny(128), copy.deepcopy(encoder.state_dict())
     torch.nn.init.constant_(net.durations.out.bias, 1.5)
     known = sphere(2, 128)
-    batch = {"x": torch.randint(1, 12, (2, 9)), "tokens": torch.tensor([9, 8]),
-             "asked": filling.interpolate(known[:1], known[1:], 0.5).expand(2, -1)}
+    batch = {
+        "x": torch.randint(1, 12, (2, 9)),
+        "tokens": torch.tensor([9, 8]),
+        "asked": filling.interpolate(known[:1], known[1:], 0.5).expand(2, -1),
+    }
     optim, heard = torch.optim.Adam(net.parameters(), 3e-3), []
     encoder.requires_grad_(False)
     for _ in range(200):
@@ -137,7 +162,7 @@ def test_generate_says_what_infer_says(pieces):
     net.eval()
     for i in range(4):
         N = int(batch["tokens"][i])
-        wav, path = net.infer(batch["x"][i: i + 1, :N], batch["asked"][i: i + 1], noise_scale=0.0)
-        one = {"x": batch["x"][i: i + 1], "tokens": batch["tokens"][i: i + 1]}
-        made = net.generate(one, batch["asked"][i: i + 1], size=path.shape[2], noise_scale=0.0)
+        wav, path = net.infer(batch["x"][i : i + 1, :N], batch["asked"][i : i + 1], noise_scale=0.0)
+        one = {"x": batch["x"][i : i + 1], "tokens": batch["tokens"][i : i + 1]}
+        made = net.generate(one, batch["asked"][i : i + 1], size=path.shape[2], noise_scale=0.0)
         assert made.shape == wav.shape and torch.allclose(made, wav, atol=1e-4)

@@ -1,16 +1,16 @@
 """From text as people write it to words as people say them.
 
-Why no library: spokenform 0.4.5 was tried.  Alone it reads 43 of the 103 reported texts as people expect (these
-rules: 97), "5 in the room" as five inches, "1,000th" as "one,zeroth", "the '90s" as ninety seconds, "$5M" as
-"five molar" and "24/7" as twenty-four sevenths: all wrong in silence, so that rules of our own had to come before it
-for every kind of number, and what was left for it were dates and telephones.
+Why no library: spokenform 0.4.5 was tried.  Alone it reads 43 of the 103 reported texts as people expect
+(these rules: 97), "5 in the room" as five inches, "1,000th" as "one,zeroth", "the '90s" as ninety seconds,
+"$5M" as "five molar" and "24/7" as twenty-four sevenths: all wrong in silence, so that rules of our own had
+to come before it for every kind of number, and what was left for it were dates and telephones.
 """
 import re
 
 from lib.text.abbreviations import written_out
 from lib.text.marks import hide, show, split_pauses
 from lib.text.markup import GREEK, SIGNS, plain, readable
-from lib.text.numbers import in_words
+from lib.text.quantities import in_words
 from lib.text.units import FOLLOWING
 
 
