@@ -16,7 +16,7 @@ import pytest
 from conftest import encode, free_port
 
 from lib import audio
-from lib.tabs import about, scratch
+from lib.tabs import about, context, scratch
 from lib.tabs import speak as tab
 
 ROOT, WORDS = Path(__file__).parent.parent, "The ferry leaves at noon, so pack your lunch."
@@ -111,7 +111,7 @@ def test_report_says_what_is_wrong(wav):
 
 
 def test_stop_ends_the_run_of_its_own_visitor_only(tiny_voices, clip, tmp_path):
-    """Pressed during the second of four sentences, Stop ends them; pressed by somebody else, it does nothing."""
+    """Pressed during the second of four sentences, Stop ends them; pressed by another, it does nothing."""
     speak, stop = tab.callbacks(tiny_voices, tmp_path)
     heard = []
 
@@ -205,6 +205,14 @@ def test_starts_soon_and_without_a_network(tiny_root, tmp_path):
         resource.RUSAGE_CHILDREN
     )  # work, not time: the machine may be busy with other things
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 15
+
+
+def test_a_tab_comes_with_what_it_needs(server, tiny_voices):
+    """Without separation and conversion their tabs are missing, and no other."""
+    shown = [block.label for block in server[1].blocks.values() if isinstance(block, gr.Tab)]
+    assert shown == ["Speak", *(["Atlas"] if context.ATLAS.is_dir() else []), "Listen"]
+    page = context.Context(tiny_voices, None, None, Path("nowhere"))
+    assert page.has("tts") and not page.has("flow_vae") and not page.has("atlas")
 
 
 FULL = {

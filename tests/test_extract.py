@@ -12,6 +12,7 @@ from conftest import free_port
 from gradio_client import Client, handle_file
 
 from lib import audio
+from lib.data import mixtures
 from lib.models.attractor import AttractorConfig, SpeakerAttractor
 from lib.tabs import context
 from lib.tabs import extract as tab
@@ -116,7 +117,7 @@ def test_two_clips_are_mixed(ask, wav, tmp_path):
     """The app's own mixture: the second clip is heard, and a shorter one is padded."""
     audio.save(tmp_path / "a.wav", audio.RATE, wav)
     audio.save(tmp_path / "b.wav", audio.RATE, wav[: len(wav) // 2][::-1].copy())
-    rate, both = tab.mixed([str(tmp_path / "a.wav"), str(tmp_path / "b.wav")])
+    rate, both = mixtures.mixed([str(tmp_path / "a.wav"), str(tmp_path / "b.wav")])
     assert rate == audio.RATE and len(both) == len(audio.prepare((rate, wav)))
     assert len(ask(tmp_path / "a.wav", tmp_path / "b.wav")[-2]) == 2
 

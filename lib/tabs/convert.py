@@ -9,6 +9,7 @@ from lib.tabs import about, context, speak, visitor
 
 NAME, NEEDS = "Convert", ("speaker_encoder", "tts", "flow_vae")
 CONSENT = "I may use both voices: they are mine, their owners agreed, or they are virtual."
+OCTAVE = 12  # semitones
 EARLY = 0.3  # word error rate above which a visitor is warned: a sentence is hard to follow then
 OF_LENGTH = ("Only", "The clip has")  # how notes about length begin: a source is used as it is
 PICTURE = dict(width=6.4, height=2.0)  # inches: readable on a phone
@@ -113,6 +114,10 @@ def callbacks(voices, folder):
             )
         visitor.consent(consent)
         seed = visitor.seed(seed)
+        strength = visitor.number(strength, "Strength", 0, 1)
+        pitch = visitor.number(pitch, "Pitch", 0, 1)
+        semitones = visitor.number(semitones, "Semitones", -OCTAVE, OCTAVE)
+        detail = visitor.number(detail, "Detail", 0, 1)
         progress(0, desc="listening to both clips")
         source = audio.load(visitor.clip(source, folder))
         spk_emb = target_voice(voices, target, taken, folder)
@@ -166,7 +171,9 @@ def settings():
             label="Pitch",
             info="0 keeps the register of the source, 1 is that of the voice.",
         )
-        semitones = gr.Slider(-12, 12, 0, step=0.5, label="Semitones", info="Added to it; 12 are an octave.")
+        semitones = gr.Slider(
+            -OCTAVE, OCTAVE, 0, step=0.5, label="Semitones", info="Added to it; 12 are an octave."
+        )
         detail = gr.Slider(
             0.0,
             1.0,

@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import os
+import socket
 from urllib.parse import urlsplit
 
 from starlette.middleware import Middleware
@@ -55,7 +56,12 @@ def middleware(app, server_name=None):
 
 def own_hosts(server_name=None):
     """Names of this app: this machine's, its server name, SPACE_HOST, VOICE_ATLAS_HOSTS (by commas)."""
-    more = [server_name, os.environ.get("GRADIO_SERVER_NAME"), os.environ.get("SPACE_HOST")]
+    more = [
+        socket.gethostname(),
+        server_name,
+        os.environ.get("GRADIO_SERVER_NAME"),
+        os.environ.get("SPACE_HOST"),
+    ]
     more += os.environ.get("VOICE_ATLAS_HOSTS", "").split(",")
     return {*LOCAL, *(name.strip().lower() for name in more if name and name.strip())}
 

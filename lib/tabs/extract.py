@@ -9,7 +9,7 @@ import gradio as gr
 import numpy as np
 
 from lib import audio, show
-from lib.data import corpus
+from lib.data import corpus, mixtures
 from lib.tabs import about, context, visitor
 from lib.tabs import speak as speaking
 from lib.voices.speak import LIMIT
@@ -30,14 +30,6 @@ SENDS = {"speak": "Send this voice to Speak", "atlas": "Show it on the Atlas"}
 LABELS = [f"Voice {i + 1} ({name})" for i, name in enumerate(HUES)]
 
 
-def mixed(clips):
-    """(rate, samples [T]) of clips at one level, played at once; a shorter one is silent at its end."""
-    wavs = [audio.prepare(clip) for clip in clips]
-    most = max(len(wav) for wav in wavs)
-    padded = [np.pad(wav, (0, most - len(wav))) for wav in wavs]
-    return audio.RATE, sum(padded) / len(wavs)
-
-
 def examples():
     """{label: path of a wav} of the bundled mixtures, made in a temporary folder."""
     folder = Path(tempfile.mkdtemp(prefix="voice-atlas-mixtures-"))
@@ -46,7 +38,7 @@ def examples():
     for i, (label, speakers) in enumerate(EXAMPLES.items()):
         clips = [speaking.longest(rows, speaker)["audio"] for speaker in speakers]
         paths[label] = str(folder / f"mixture-{i + 1}.wav")
-        audio.save(paths[label], *mixed(clips))
+        audio.save(paths[label], *mixtures.mixed(clips))
     return paths
 
 
@@ -105,7 +97,7 @@ def facts(voices, people, counted, notes):
 def listened(mixture, second, folder):
     """(rate, samples) of the mixture: one uploaded clip, or two that are played at once."""
     paths = [visitor.clip(path, folder) for path in (mixture, second) if path]
-    return mixed(paths) if second else audio.load(paths[0])
+    return mixtures.mixed(paths) if second else audio.load(paths[0])
 
 
 def shown(people):

@@ -9,7 +9,7 @@ import gradio as gr
 from lib import audio, show
 from lib.data import corpus
 from lib.tabs import about, context, visitor
-from lib.voices.speak import LIMIT, check_request
+from lib.voices.speak import FASTEST, LIMIT, SLOWEST, check_request
 
 NAME, NEEDS = "Speak", ("speaker_encoder", "tts")
 SAMPLE = "The kettle sings, the window is open, and somebody else's voice is saying good morning to you."
@@ -139,6 +139,8 @@ def callbacks(voices, folder):
         asked = time.monotonic()
         visitor.consent(consent)
         seed = visitor.seed(seed)
+        speed = visitor.number(speed, "Speed", SLOWEST, FASTEST)
+        expressiveness = visitor.number(expressiveness, "Expressiveness", 0, 1)
         check_request(text, speed, expressiveness)
         visitor.length(text, speed)
         progress(0, desc="listening to the reference")
@@ -175,7 +177,7 @@ def settings():
             minimum=0,
             maximum=visitor.SEEDS - 1,
         )
-        speed = gr.Slider(0.5, 2.0, 1.0, step=0.05, label="Speed", info="2 is twice as fast.")
+        speed = gr.Slider(SLOWEST, FASTEST, 1.0, step=0.05, label="Speed", info="2 is twice as fast.")
         expressiveness = gr.Slider(
             0.0,
             1.0,
