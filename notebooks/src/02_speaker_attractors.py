@@ -423,17 +423,9 @@ flat = (seen["points"] - seen["points"].mean(0)) @ np.linalg.svd(seen["points"] 
 show.display(show.voices(flat, owner, "Points of the mixture on their sphere, seen from outside"))
 
 
-def coloured(masks, level):
-    """Picture [N, F, 3]: brightness is level (60 dB), colour is who: orange one, blue the other."""
-    hues = np.array([[0.9, 0.6, 0.0], [0.3, 0.7, 0.9]])
-    light = np.clip(1 + np.log10(level / level.max() + 1e-9) / 3, 0, 1)[..., None]
-    return (light * np.einsum("sfn,sc->fnc", masks, hues)).transpose(1, 0, 2)
-
-
-fig, axes = show.figure(2, 1)
-for axis, masks, title in zip(axes, (found.masks, levels / levels.sum(0)), ("found by the network", "ideal masks")):
-    axis.imshow(coloured(masks, found.level)[:160], origin="lower", aspect="auto", extent=(0, SECONDS, 0, 4))
-    show.label(axis, "time (s)", "frequency (kHz)", title)
+fig, (upper, lower) = show.figure(2, 1)
+show.draw_mixture(upper, found.level, found.masks, SECONDS, 4000, "found by the network")
+show.draw_mixture(lower, found.level, levels / levels.sum(0), SECONDS, 4000, "ideal masks")
 show.display(fig, *(show.player(audio.normalise(wav), label=f"found: person {i + 1}") for i, wav in enumerate(found.wavs)))
 print(f"SI-SDR improvement: {gain_db(torch.tensor(found.wavs)[None], one)[0]:.1f} dB")
 

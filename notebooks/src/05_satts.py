@@ -53,17 +53,16 @@ import shutil
 import numpy as np
 import torch
 
-from lib import audio, losses, show, text, training
-from lib.data import corpus
-from lib.evaluation import metrics, statistics
-from lib.training import budget
-from lib.voices import people
+from lib import audio, show, text, training
+from lib.data import corpus, mixtures
 from lib.data.clips import Clips
+from lib.evaluation import metrics, statistics
 from lib.models.attractor import AttractorConfig, SpeakerAttractor, modulus
-from lib.voices.extract import spoken
 from lib.models.codec import Codec
 from lib.models.vits import Vits, VitsConfig
-from lib.voices import Voices
+from lib.training import budget, stages
+from lib.voices import Voices, people
+from lib.voices.extract import spoken
 
 BUDGET = budget.current()
 RUN, CHECKPOINTS = corpus.EMBEDDED.parents[2] / f"runs/05-{BUDGET}", corpus.EMBEDDED.parents[1] / "checkpoints"
@@ -294,18 +293,15 @@ z = clips["verification"].latents(RUN / f"latents-{lender}.f16", lambda wav, spk
 
 
 def trained(name, kind):
-    """(a copy of `start` after STEPS steps of lesson 03's prior, asked by one kind of vector; seconds); goes on where it was stopped."""
+    """(a copy of `start` after STEPS steps of lesson 03's prior, asked by one kind of vector; seconds)."""
     def step(nets, batch):
-        out = nets["vits"](batch, ("prior",), kind)
-        yield "vits", {"kl": losses.kl(out["z_p"], out["logs_q"], out["m_p"], out["logs_p"], out["z_mask"]),
-                       "duration": losses.duration_mse(out["logw"], out["w"], out["x_mask"]), "rhythm": out["rhythm"].mean()}
+        yield "vits", stages.prior_losses(nets["vits"](batch, ("prior",), kind))
     net = copy.deepcopy(start)
-    [p.requires_grad_(False) for p in (*net.codec.posterior.parameters(), *net.codec.decoder.parameters(), net.codec.conditioning.band)]
-    optim = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], 1e-4, (0.8, 0.99))
-    result = training.fit(step, {"vits": net}, {"vits": optim}, lambda rng: clips[kind].batch(rng, FRAMES, z), STEPS, HERE / name, weights=WEIGHTS,
-                       rate=training.cosine(STEPS, STEPS // 5), seed=5, log_every=budget.pick(quick=2, full=10))
-    assert result["finished"], f"{name} stopped at step {result['step']} of {STEPS}: run this again to go on from there"
-    return net.cpu().eval(), result["seconds"]
+    learn = [net.text, net.flow, net.durations, net.rhythm, net.codec.conditioning.project]
+    _, spent = stages.stage(name, step, {"vits": net}, {"vits": learn},
+                            lambda rng: clips[kind].batch(rng, FRAMES, z), STEPS, lr=1e-4, folder=HERE,
+                            weights=WEIGHTS, warmup=STEPS // 5, seed=5, log_every=budget.pick(quick=2, full=10))
+    return net, spent["seconds"]
 
 # %%
 NAMES = {"SV2TTS": "verification", "SATTS": "attractor"}
@@ -336,11 +332,6 @@ show.display(show.losses(joined, list(NAMES), "kl: how far text is from sound, b
 # separated sounds are not used, and no second network listens to them.
 
 # %%
-def mixed(wav, other, level=0.0):
-    """wav [T] and all the while `other`, which is `level` dB louder."""
-    return audio.normalise(wav + 10 ** (level / 20) * audio.normalise(np.resize(other, len(wav))))
-
-
 def apart(mix, wanted):
     """Of the two people in mix [T] the one nearest to the attractor wanted [D]: attractor [D], and sound of their own [T']."""
     found = voices.attractor.separate(torch.tensor(mix)[None, None], lambda points, weight: people.people(points, weight, None, 2))
@@ -350,7 +341,7 @@ def apart(mix, wanted):
 
 rng = np.random.default_rng(5)
 references = {"clean": clean, "room": [audio.normalise(audio.room(rng, wav)) for wav in clean],
-              "mixed": [mixed(wav, others[k - 1]) for k, wav in enumerate(clean)]}
+              "mixed": [mixtures.disturbed(wav, others[k - 1]) for k, wav in enumerate(clean)]}
 measured = [audio.resample(samples, rate, audio.RATE) for rate, samples in (audio.load(row["audio"]) for row in corpus.noise_rows("rir"))]
 measured = [response[np.abs(response).argmax():] for response in measured]  # from the direct sound on
 if measured:
@@ -464,18 +455,22 @@ def kept(where, name):
 
 
 def compare(marks):
-    """Lines of a table: each system's marks, and their paired differences to the first system, with 95 % intervals over strangers."""
-    lines, first = [], next(iter(marks))
-    for name, found in marks.items():
-        line, said = {"system": name}, []
-        for judge, values in found.items():
-            gain = np.array(values) - marks[first][judge]
-            (mean, low, high), (more, least, most) = statistics.bootstrap(values), statistics.bootstrap(gain)
-            said += ["inside the noise" if least <= 0 <= most else "better" if more > 0 else "worse"]
-            line |= {judge: f"{mean:.3f} [{low:.3f}, {high:.3f}]", f"gain in {judge}": "-" if name == first else f"{more:+.3f} [{least:+.3f}, {most:+.3f}]"}
-        verdict = said[0] if said[0] == said[1] else f"the judges disagree: {said[0]} (encoder), {said[1]} (attractors)"
-        lines.append(line | {f"against {first}": "-" if name == first else verdict})
-    return lines
+    """Rows of a table: each system's marks, and its paired differences to the first system."""
+    rows, first = [], next(iter(marks))
+    for name, of_judges in marks.items():
+        row, verdicts = {"system": name}, []
+        for judge, values in of_judges.items():
+            mean, low, high = statistics.bootstrap(values)
+            gain = statistics.paired(values, marks[first][judge])
+            row[judge] = f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+            row[f"gain in {judge}"] = "-" if name == first else gain.text(3)
+            verdicts.append(gain.verdict)
+        verdict = verdicts[0]
+        if verdicts[0] != verdicts[1]:
+            verdict = "the judges disagree: {} (encoder), {} (attractors)".format(*verdicts)
+        row[f"against {first}"] = "-" if name == first else verdict
+        rows.append(row)
+    return rows
 
 # %%
 marks = {where: {name: kept(where, name) for name in systems} for where, systems in ASKED.items()}
@@ -527,7 +522,7 @@ show.display(*(show.table(lines, f"full run, {where}: {full['protocol']}") for w
 # %%
 def near(k, level):
     """(mixture, attractor found, {vector: share of the way from another person (0) to the same (1)}) of stranger k under a distractor."""
-    mix = mixed(clean[k], others[k - 1], level)
+    mix = mixtures.disturbed(clean[k], others[k - 1], level)
     found, sound = apart(mix, strangers["attractor"][k])
     vectors = {"attractor found": ("attractor", found), "encoder, separated": ("verification", vector("verification", sound)),
                "encoder, mixture": ("verification", vector("verification", mix))}
