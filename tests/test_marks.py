@@ -1,8 +1,10 @@
 """Markdown and HTML, what is dropped, the marks for a pause and for a pronunciation."""
 
+import numpy as np
 import pytest
 
-from lib import text
+from lib import audio, text
+from lib.data import corpus
 
 MARKUP = {
     "# Title\nA *word* and **two**, `code`.": "Title. A word and two, code.",
@@ -53,6 +55,17 @@ def test_a_pause_can_be_written():
     assert text.phonemise("One [pause 0.5] two") == text.phonemise("One, two")
     with pytest.raises(ValueError, match=r"\[pause 9\]: a pause has at most 5 s"):
         text.parts("One [pause 9] two")
+
+
+def test_a_pause_is_heard(tiny_voices):
+    """Catches a mark that is understood and then forgotten."""
+    voice = corpus.rows()[0]["audio"]
+    short, long = (tiny_voices.speak(f"One. [pause {s}] Two.", voice) for s in (0.5, 2))
+    assert len(long.wav) - len(short.wav) == pytest.approx(1.5 * audio.RATE, abs=2)
+    quiet = np.flatnonzero(np.abs(long.wav) < 1e-7)
+    assert len(quiet) >= 2 * audio.RATE
+    with pytest.raises(ValueError, match="The pauses last 25 s in all; the limit is 20 s"):
+        tiny_voices.speak("One." + "[pause 5]" * 5, voice)
 
 
 def test_a_pronunciation_can_be_written():

@@ -4,6 +4,7 @@ import re
 from lib.text.symbols import IPA, LETTERS
 
 MOST_PAUSE = 5.0  # s; who wants more joins two sounds
+MOST_TOGETHER = 20.0  # s of all pauses of a text
 _PAUSE = re.compile(r"\[pause (\d+(?:\.\d+)?) ?s?\]", re.I)
 _SAID = re.compile(r"\[([^\[\]|\n]+)\|([^\[\]|\n]+)\]")
 # Phonemes in a normalised text; while the rules for words are at work, a private character stands for them.
@@ -16,12 +17,15 @@ _PRIVATE = re.compile(f"[{chr(_FIRST)}-{chr(_LAST)}]")
 def split_pauses(text):
     """Cut a text at its pauses: list of (text, s of silence behind it).
 
-    Raises ValueError for a pause of more than MOST_PAUSE s.
+    Raises ValueError for a pause of more than MOST_PAUSE s, and for more than MOST_TOGETHER s in all.
     """
     parts = _PAUSE.split(text)
     seconds = [float(number) for number in parts[1::2]] + [0.0]
     if max(seconds) > MOST_PAUSE:
         raise ValueError(f"[pause {max(seconds):g}]: a pause has at most {MOST_PAUSE:g} s.")
+    if sum(seconds) > MOST_TOGETHER:
+        raise ValueError(f"The pauses last {sum(seconds):g} s in all; the limit is {MOST_TOGETHER:g} s: "
+                         "shorten some.")
     return list(zip(parts[::2], seconds, strict=True))
 
 

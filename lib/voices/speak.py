@@ -19,11 +19,13 @@ def speak(voices, words, voice, seed=0, speed=1.0, noise_scale=0.1, progress=Non
     speed: 0.5 to 2.  noise_scale: temperature of the latents, 0 to 1 (expressiveness).
     progress(share, message) is told of every sentence, cancelled() asked before each; when it says so,
     InterruptedError is raised.
+    [pause 0.5] in the text is that many seconds of silence, [lead|/lɛd/] is said as its phonemes.
     Raises ValueError for empty or unspeakable text, over 1,000 characters, or settings out of range.
     """
     started = time.time()
     check_request(words, speed, noise_scale)
-    sentences = [text.encode(sentence) for sentence in text.sentences(words) or [words]]
+    parts = text.parts(words) or [(words, 0.0)]
+    sentences = [text.encode(sentence) for sentence, _ in parts]
     spk_emb = torch.tensor(voices.voice(voice))[None]
     pieces = []
     for i, tokens in enumerate(sentences):
@@ -35,7 +37,8 @@ def speak(voices, words, voice, seed=0, speed=1.0, noise_scale=0.1, progress=Non
             wav, _ = voices.tts.infer(x, spk_emb, noise_scale=noise_scale, speed=speed)
         pieces.append(finished(wav[0, 0].float()))
     settings = {"seed": seed, "speed": speed, "noise_scale": noise_scale}
-    return result(voices.bundle, "tts", join(pieces), started, settings)
+    wav = join(pieces, [pause for _, pause in parts])
+    return result(voices.bundle, "tts", wav, started, settings)
 
 
 def check_request(words, speed, noise_scale):
@@ -50,10 +53,16 @@ def check_request(words, speed, noise_scale):
         raise ValueError(f"Expressiveness {noise_scale} is out of range: choose 0 to 1.")
 
 
-def join(pieces):
-    """One wav [T] of several, PAUSE s of silence between them."""
-    silence = np.zeros(int(PAUSE * audio.RATE), "float32")
+def join(pieces, pauses):
+    """One wav [T] of several, with the s of silence that were asked for behind each, else PAUSE s between two."""
     parts = []
-    for piece in pieces:
-        parts += [silence, piece]
-    return np.concatenate(parts[1:])
+    for piece, pause in zip(pieces, pauses, strict=True):
+        parts += [piece, silence(pause or PAUSE)]
+    if not pauses[-1]:
+        parts.pop()
+    return np.concatenate(parts)
+
+
+def silence(seconds):
+    """Give `seconds` of nothing, float32 [T]."""
+    return np.zeros(int(seconds * audio.RATE), "float32")
