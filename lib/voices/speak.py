@@ -53,8 +53,9 @@ def check_request(words, speed, noise_scale):
         raise ValueError(f"Expressiveness {noise_scale} is out of range: choose 0 to 1.")
 
 
-def join(pieces, pauses):
+def join(pieces, pauses=None):
     """One wav [T] of several, with the s of silence that were asked for behind each, else PAUSE s between two."""
+    pauses = pauses or [0.0] * len(pieces)
     parts = []
     for piece, pause in zip(pieces, pauses, strict=True):
         parts += [piece, silence(pause or PAUSE)]
