@@ -1,0 +1,128 @@
+"""Frames by flow matching: the way there and back, the reference, the voice, the loss beside its twin."""
+import numpy as np
+import pytest
+import torch
+
+from lib.losses import flow_matching as fm
+from lib.models.codec import Codec, CodecConfig
+from lib.models.frames import Frames, FramesConfig, through_gaps
+from lib.models.harmonic import HarmonicCodec, HarmonicCodecConfig
+
+C, D, M = 8, 16, 128
+
+
+@pytest.fixture(scope="module")
+def frames():
+    torch.manual_seed(0)
+    codec = Codec(CodecConfig(C=C, G=16, hidden=16, decoder_channels=16, decoder_layers=1, posterior_layers=1,
+                              embeddings=(("verification", D),)))
+    harmonic = HarmonicCodec(HarmonicCodecConfig(channels=16, layers=1))
+    net = Frames(FramesConfig(C=C, D=D, H=32, layers=3, looks=(1,), reference_layers=1), codec, harmonic)
+    torch.nn.init.normal_(net.out.weight, std=0.1)  # else nothing that enters is heard
+    for look in net.looks:
+        torch.nn.init.normal_(look.out.weight, std=0.1)
+    for block in net.blocks:
+        torch.nn.init.normal_(block.film.weight, std=0.1)
+    return net.eval()
+
+
+def test_gaps_are_crossed_on_a_straight_line():
+    f0 = torch.tensor([0, 0, 100, 110, 0, 0, 0, 200, 0.0])
+    voiced = (f0 > 0).numpy()
+    at = np.arange(len(f0))
+    twin = np.interp(at, at[voiced], np.log(f0.numpy()[voiced] / 150) / 0.35)
+    np.testing.assert_allclose(through_gaps(f0), twin, atol=1e-5)
+    assert not through_gaps(torch.zeros(5)).any()
+
+
+def test_frames_come_back_as_they_went(frames):
+    mel = torch.randn(2, M, 20) - 5
+    f0 = torch.rand(2, 20) * 300 + 80
+    f0[:, 5:9] = 0
+    mel_hat, f0_hat = frames.decode(frames.encode(mel, f0))
+    torch.testing.assert_close(mel_hat, mel)
+    torch.testing.assert_close(f0_hat, f0, atol=0.01, rtol=1e-4)
+
+
+def test_the_loss_is_its_naive_twin():
+    x, noise, v_hat = torch.randn(3, 2, 5, 4)
+    mask = torch.ones(2, 5, 1)
+    mask[1, 3:] = 0
+    weight = torch.tensor([1.0, 1.0, 2.0, 0.5])
+    total, count = 0.0, 0
+    for b in range(2):
+        for f in range(5):
+            if mask[b, f]:
+                count += 1
+                for k in range(4):
+                    total += float(weight[k] * (v_hat[b, f, k] - (x[b, f, k] - noise[b, f, k])) ** 2)
+    assert float(fm.flow_matching(v_hat, x, noise, mask, weight)) == pytest.approx(total / count / 4.5, rel=1e-5)
+
+
+def test_the_way_begins_at_noise_and_ends_at_the_data():
+    x, noise = torch.randn(2, 3, 5, 4)
+    torch.testing.assert_close(fm.between(x, torch.zeros(3), noise), noise)
+    torch.testing.assert_close(fm.between(x, torch.ones(3), noise), x)
+    drawn = fm.times(1000)
+    assert 0 < drawn.min() < 0.1
+    assert 0.9 < drawn.max() < 1
+
+
+def velocity(frames, **changed):
+    torch.manual_seed(1)
+    given = {"x": torch.randn(1, 12, M + 2), "t": torch.tensor([0.3]), "z": torch.randn(1, C, 12),
+             "spk_emb": torch.randn(1, D), "known": torch.ones(1), "ref": torch.randn(1, 10, M + 2),
+             "ref_mask": torch.ones(1, 10, dtype=torch.bool), "mask": torch.ones(1, 12, 1)}
+    with torch.no_grad():
+        return frames(**(given | changed))
+
+
+def test_voice_and_reference_are_heard_unless_they_are_hidden(frames):
+    told = velocity(frames)
+    other = torch.randn(1, 10, M + 2)
+    hidden = {"known": torch.zeros(1), "ref_mask": torch.zeros(1, 10, dtype=torch.bool)}
+    assert not torch.allclose(told, velocity(frames, ref=other), atol=1e-4)
+    assert not torch.allclose(told, velocity(frames, spk_emb=torch.randn(1, D)), atol=1e-4)
+    untold = velocity(frames, **hidden)
+    torch.testing.assert_close(untold, velocity(frames, ref=other, spk_emb=torch.ones(1, D), **hidden))
+
+
+def sampled(frames, **settings):
+    torch.manual_seed(2)
+    return frames.sample(torch.randn(1, C, 30), torch.ones(1, D), **settings)
+
+
+def test_a_seed_gives_one_sample_and_guidance_one_is_the_plain_way(frames):
+    torch.testing.assert_close(sampled(frames), sampled(frames))
+    assert not torch.allclose(sampled(frames, guidance=1.0), sampled(frames, guidance=2.0), atol=1e-3)
+    assert sampled(frames, ref=torch.randn(1, 9, M + 2)).shape == (1, 30, M + 2)
+
+
+def test_render_gives_sound_at_the_length_of_the_latents(frames):
+    wav = frames.render(torch.randn(1, C, 50), torch.ones(1, D))
+    assert wav.shape == (1, 1, round(50 * 0.016 / 0.0125) * 200)
+    assert torch.isfinite(wav).all()
+
+
+def test_it_learns_frames_from_latents():
+    torch.manual_seed(0)
+    codec = Codec(CodecConfig(C=C, G=16, hidden=16, decoder_channels=16, decoder_layers=1, posterior_layers=1,
+                              embeddings=(("verification", D),)))
+    net = Frames(FramesConfig(C=C, D=D, H=32, layers=2, looks=(1,), reference_layers=1), codec, HarmonicCodec(
+        HarmonicCodecConfig(channels=16, layers=1)))
+    parts = [p for name, p in net.named_parameters() if not name.startswith(("codec", "harmonic"))]
+    optim = torch.optim.Adam(parts, 3e-3)
+    z = torch.randn(4, C, 16)
+    x = torch.randn(C, M + 2).T @ z / 3  # [4, K, 16]: data that the latents tell
+    x = x.transpose(1, 2)
+    errors = []
+    for _ in range(120):
+        t, noise = fm.times(4), torch.randn_like(x)
+        v_hat = net(fm.between(x, t, noise), t, z, torch.ones(4, D), torch.ones(4), torch.zeros(4, 4, M + 2),
+                    torch.zeros(4, 4, dtype=torch.bool), torch.ones(4, 16, 1))
+        loss = fm.flow_matching(v_hat, x, noise, torch.ones(4, 16, 1), torch.ones(M + 2))
+        optim.zero_grad()
+        loss.backward()
+        optim.step()
+        errors.append(loss.item())
+    assert np.mean(errors[-10:]) < 0.6 * np.mean(errors[:10])
