@@ -207,6 +207,13 @@ def test_starts_soon_and_without_a_network(tiny_root, tmp_path):
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 15
 
 
+def test_what_is_not_read_is_told(say, clip):
+    """Emoji and words of another script are named, as text and not as HTML; plain English has none."""
+    _, _, facts = say(clip, "Good morning 😀 доброе <b>утро</b>.")
+    assert "Not read:" in facts and "😀" in facts and "<b>" not in facts
+    assert tab.unread(WORDS) == ""
+
+
 def test_a_tab_comes_with_what_it_needs(server, tiny_voices):
     """Without separation and conversion their tabs are missing, and no other."""
     shown = [block.label for block in server[1].blocks.values() if isinstance(block, gr.Tab)]

@@ -253,7 +253,7 @@ def test_spoken_length_is_known_before(tiny_voices, clip):
     from lib.voices import Voices
 
     voices = Voices.load(Path(__file__).parent.parent / "assets" / "checkpoints")
-    for words in (WORDS * 4, "½ " * 20, "Yes. No. Yes. No. Perhaps."):
+    for words in (WORDS * 4, "½ " * 20, "Yes. No. Yes. No. Perhaps.", "Wait. [pause 3] Now."):
         seconds = len(voices.speak(words, str(clip)).wav) / audio.RATE
         assert 0.67 < visitor.spoken_seconds(words) / seconds < 1.5, (words, seconds)
 

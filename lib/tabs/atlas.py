@@ -90,68 +90,59 @@ class Parts:
             self.load = gr.UploadButton("Load a voice file", file_types=[".json"], min_width=120)
 
 
-def connect(parts, desk, page):
-    """Connect what lies on the page to the functions of the desk."""
-    public = dict(show_progress="minimal", concurrency_limit=context.SPEAKERS_AT_ONCE)
+def connect_map(parts, desk):
+    """Connect the map and the choice of a voice to the functions of the desk."""
     held = [parts.chosen, parts.one, parts.two]
     scene = [parts.picture, parts.facts, parts.file]
-    view = [parts.two, parts.method, parts.own]
-    parts.picture.select(
-        desk.pick,
-        [parts.one, *view],
-        [*held, parts.sound, *scene],
-        trigger_mode="always_last",
-        **context.LIGHT,
-    )
-    parts.chosen.input(
-        desk.hold, [*held, parts.method, parts.own], [*held, parts.sound, *scene], **context.LIGHT
-    )
-    parts.method.change(
-        desk.turn, [*held, parts.method, parts.own], [parts.picture, parts.facts], **context.LIGHT
-    )
+    answer = [*held, parts.sound, *scene]
+    view = [parts.one, parts.two, parts.method, parts.own]
+    parts.picture.select(desk.pick, view, answer, trigger_mode="always_last", **context.LIGHT)
+    parts.chosen.input(desk.hold, [parts.chosen, *view], answer, **context.LIGHT)
+    parts.method.change(desk.turn, [parts.chosen, *view], [parts.picture, parts.facts], **context.LIGHT)
+    # Another voice, another consent.
+    chosen = [parts.picture.select, parts.chosen.input]
+    gr.on(chosen, None, None, parts.allowed, js="() => false", **context.LIGHT)
+    timer = gr.Timer(WARMING)
+    timer.tick(desk.wait, None, [parts.ready, timer], **context.LIGHT)
+
+
+def connect_speech(parts, desk):
+    """Connect what speaks to the functions of the desk: all of it public."""
+    public = dict(show_progress="minimal", concurrency_limit=context.SPEAKERS_AT_ONCE)
+    how = [parts.method, parts.own, parts.allowed]
     parts.say.click(
         desk.speak_at_point,
-        [parts.words, parts.chosen, parts.method, parts.own, parts.allowed],
+        [parts.words, parts.chosen, *how],
         [parts.sound, parts.facts],
         api_name="speak_at_point",
         **public,
     )
+    asked = [parts.hear.click, parts.share.release, parts.noise.release, parts.draw.release]
     gr.on(
-        [parts.hear.click, parts.share.release, parts.noise.release, parts.draw.release],
+        asked,
         desk.mix,
-        [
-            parts.one,
-            parts.two,
-            parts.share,
-            parts.noise,
-            parts.draw,
-            parts.words,
-            parts.method,
-            parts.own,
-            parts.allowed,
-        ],
-        [parts.own, parts.chosen, parts.sound, *scene],
+        [parts.one, parts.two, parts.share, parts.noise, parts.draw, parts.words, *how],
+        [parts.own, parts.chosen, parts.sound, parts.picture, parts.facts, parts.file],
         api_name="mix",
         **public,
     )
+
+
+def connect_outside(parts, desk, page):
+    """Connect what comes from outside, and what leaves for another tab."""
+    view = [parts.two, parts.method, parts.own]
+    answer = [parts.own, parts.chosen, parts.one, parts.two, parts.picture, parts.facts, parts.file]
     parts.place.click(
-        desk.place, [parts.clip, parts.consent, *view], [parts.own, *held, *scene], api_name="place", **public
+        desk.place,
+        [parts.clip, parts.consent, *view],
+        answer,
+        api_name="place",
+        show_progress="minimal",
+        concurrency_limit=context.OTHERS_AT_ONCE,
     )
-    parts.load.upload(
-        desk.load, [parts.load, parts.consent, *view], [parts.own, *held, *scene], **context.LIGHT
-    )
+    parts.load.upload(desk.load, [parts.load, parts.consent, *view], answer, **context.LIGHT)
     parts.send.click(desk.send, [parts.chosen, parts.own], [page.taken, page.tabs], **context.LIGHT)
-    page.taken.change(desk.receive, [page.taken, *view], [parts.own, *held, *scene], **context.LIGHT)
-    gr.on(
-        [parts.picture.select, parts.chosen.input],
-        None,
-        None,
-        parts.allowed,
-        js="() => false",
-        **context.LIGHT,
-    )
-    timer = gr.Timer(WARMING)
-    timer.tick(desk.wait, None, [parts.ready, timer], **context.LIGHT)
+    page.taken.change(desk.receive, [page.taken, *view], answer, **context.LIGHT)
 
 
 def build(page):
@@ -168,5 +159,7 @@ def build(page):
     parts = Parts(atlas)
     desk = Desk(page.voices, atlas, parts.sound.GRADIO_CACHE)
     parts.picture.props["base"] = desk.chart.base("UMAP")
-    connect(parts, desk, page)
+    connect_map(parts, desk)
+    connect_speech(parts, desk)
+    connect_outside(parts, desk, page)
     gr.Markdown(about.line(card, "atlas"), elem_classes="about")

@@ -49,16 +49,17 @@ def polyline(kind, places):
     return f'<polyline class="line {kind}" points="{points}"/>'
 
 
-def mark(word, shape, x, y):
+def mark(word, shape, place):
     """A named mark at a place of the picture, as SVG; the name stays inside."""
+    x, down = place
     side = "middle"
     if x > WIDTH - SIDE:
         side = "end"
     elif x < SIDE:
         side = "start"
     return (
-        f'<path class="mark" d="{shape}" transform="translate({x:.1f} {y:.1f})"/>'
-        f'<text class="name" x="{x:.1f}" y="{max(y - 8, 11):.1f}" text-anchor="{side}">{word}</text>'
+        f'<path class="mark" d="{shape}" transform="translate({x:.1f} {down:.1f})"/>'
+        f'<text class="name" x="{x:.1f}" y="{max(down - 8, 11):.1f}" text-anchor="{side}">{word}</text>'
     )
 
 

@@ -112,8 +112,7 @@ class Desk:
             drawn.append(self.chart.path(ends, (places[one], places[two]), method))
         for name, (word, shape) in marks.items():
             if name in places:
-                x, y = self.chart.scale([places[name]], method)[0]
-                drawn.append(chart.mark(word, shape, x, y))
+                drawn.append(chart.mark(word, shape, self.chart.scale([places[name]], method)[0]))
         return "".join(drawn)
 
     def shown_near(self, name, place, method):
@@ -185,7 +184,7 @@ class Desk:
         begun = time.monotonic()
         speech = speak.say(self.voices, words, spk_emb)
         facts = speak.facts(self.voices, speech, time.monotonic() - begun, spk_emb, ())
-        return visitor.save(speech, self.folder), facts
+        return visitor.save(speech, self.folder), facts + speak.unread(words)
 
     def ask(self, names, own, allowed):
         """Raise ValueError unless every real person among the voices has allowed it."""

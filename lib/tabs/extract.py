@@ -145,8 +145,8 @@ def callbacks(voices, folder):
     def speak(text, hand, choice, consent):
         spk_emb = chosen(hand, choice, consent)
         speech = speaking.say(voices, text, spk_emb)
-        words = f"{speech.facts['seconds']:.1f} s of speech in {speech.facts['took']:.2f} s"
-        return visitor.save(speech, folder), words
+        line = f"- {speech.facts['seconds']:.1f} s of speech in {speech.facts['took']:.2f} s"
+        return visitor.save(speech, folder), line + speaking.unread(text)
 
     @visitor.answering
     def take(tab, hand, choice, consent):
@@ -157,69 +157,74 @@ def callbacks(voices, folder):
     return extract, speak, take
 
 
+def sources():
+    """What a visitor brings: the mixture, or a second clip to be mixed with the first."""
+    paths = examples()
+    first = next(iter(paths))
+    mixture = context.upload("Mixture, 1 to 30 s", paths[first], elem_id="mixture", render=False)
+    context.example_radio(paths, "Example mixtures", mixture, first)
+    mixture.render()
+    with gr.Accordion("Or let the app mix: add a second clip", open=False):
+        second = context.upload("Second clip, played at the same time", elem_id="second")
+    return mixture, second
+
+
+def question():
+    """How many people, whether one may, the button, and the picture of the answer."""
+    people = gr.Radio(list(COUNTS), value="Tell me", label="How many people?")
+    consent = gr.Checkbox(label=CONSENT)
+    go = gr.Button("Take apart", variant="primary")
+    image = gr.Image(
+        show_label=False,
+        label="Who speaks where",
+        interactive=False,
+        buttons=[],
+        min_width=100,
+        alt_text="Spectrogram of the mixture, each point in the colour of its speaker",
+    )
+    return people, consent, go, image
+
+
+def speech(page):
+    """Which voice is to say what, the button Speak, and {id of a tab: button that sends the voice there}."""
+    voice = gr.Radio([], label="Speak with", visible=False)
+    text = gr.Textbox(SAMPLE, label="Text", lines=2, max_length=LIMIT)
+    sends = {}
+    with gr.Row():
+        say = gr.Button("Speak", min_width=120)
+        for tab, label in SENDS.items():
+            is_there = tab != "atlas" or page.has("atlas")
+            sends[tab] = gr.Button(label, min_width=120, visible=is_there)
+    return voice, text, say, sends
+
+
 def build(page):
     """Lay out the tab inside a gr.Blocks; page: a context.Context."""
-    voices, paths = page.voices, examples()
-    first = next(iter(paths))
-    sound = dict(
-        interactive=False, buttons=["download"], waveform_options=context.colours(), elem_classes="result"
-    )
+    sound = dict(interactive=False, buttons=["download"], waveform_options=context.colours())
     gr.Markdown("Two people talk at once. Take them apart, choose one, and hear your text in that voice.")
     with gr.Row():
         with gr.Column(min_width=300):
-            mixture = context.upload("Mixture, 1 to 30 s", paths[first], elem_id="mixture", render=False)
-            context.example_radio(paths, "Example mixtures", mixture, first)
-            mixture.render()
-            with gr.Accordion("Or let the app mix: add a second clip", open=False):
-                second = context.upload("Second clip, played at the same time", elem_id="second")
+            mixture, second = sources()
         with gr.Column(min_width=300):
-            people = gr.Radio(list(COUNTS), value="Tell me", label="How many people?")
-            consent = gr.Checkbox(label=CONSENT)
-            go = gr.Button("Take apart", variant="primary")
-            image = gr.Image(
-                show_label=False,
-                label="Who speaks where",
-                interactive=False,
-                buttons=[],
-                min_width=100,
-                alt_text="Spectrogram of the mixture, each point in the colour of its speaker",
-            )
-    players = [gr.Audio(label=label, visible=False, **sound) for label in LABELS]
+            people, consent, go, image = question()
+    players = [gr.Audio(label=label, visible=False, elem_classes="result", **sound) for label in LABELS]
     line = gr.Markdown(elem_id="people")
     with gr.Row():
         with gr.Column(min_width=300):
-            voice = gr.Radio([], label="Speak with", visible=False)
-            text = gr.Textbox(SAMPLE, label="Text", lines=2, max_length=LIMIT)
-            with gr.Row():
-                say = gr.Button("Speak", min_width=120)
-                sends = {
-                    tab: gr.Button(label, min_width=120, visible=tab != "atlas" or page.has("atlas"))
-                    for tab, label in SENDS.items()
-                }
+            voice, text, say, sends = speech(page)
         with gr.Column(min_width=300):
-            result = gr.Audio(label="Your text in that voice", autoplay=True, **sound)
+            result = gr.Audio(label="Your text in that voice", autoplay=True, elem_classes="result", **sound)
             took = gr.Markdown()
     with gr.Accordion("The vectors", open=False):
         numbers = gr.JSON(label="For each voice: spk_emb by the encoder of lesson 01, attractor by lesson 02")
-    gr.Markdown(about.line(voices.bundle.card("attractor"), "attractor"), elem_classes="about")
-    extract, speak, take = callbacks(voices, result.GRADIO_CACHE)
+    gr.Markdown(about.line(page.voices.bundle.card("attractor"), "attractor"), elem_classes="about")
+    extract, speak, take = callbacks(page.voices, result.GRADIO_CACHE)
     hand = context.state()
-    go.click(
-        extract,
-        [mixture, second, people, consent],
-        [image, *players, line, numbers, voice, hand],
-        api_name="extract",
-        concurrency_limit=context.OTHERS_AT_ONCE,
-        scroll_to_output=True,
-    )
-    say.click(
-        speak,
-        [text, hand, voice, consent],
-        [result, took],
-        api_visibility="private",
-        concurrency_limit=context.SPEAKERS_AT_ONCE,
-    )
+    found = [image, *players, line, numbers, voice, hand]
+    apart = dict(api_name="extract", concurrency_limit=context.OTHERS_AT_ONCE, scroll_to_output=True)
+    go.click(extract, [mixture, second, people, consent], found, **apart)
+    spoken = dict(api_visibility="private", concurrency_limit=context.SPEAKERS_AT_ONCE)
+    say.click(speak, [text, hand, voice, consent], [result, took], **spoken)
     for tab, send in sends.items():
-        send.click(
-            functools.partial(take, tab), [hand, voice, consent], [page.taken, page.tabs], **context.LIGHT
-        )
+        send_it = functools.partial(take, tab)
+        send.click(send_it, [hand, voice, consent], [page.taken, page.tabs], **context.LIGHT)

@@ -1,12 +1,13 @@
 """The tab Speak: your text in a borrowed voice."""
 
+import html
 import tempfile
 import time
 from pathlib import Path
 
 import gradio as gr
 
-from lib import audio, show
+from lib import audio, show, text
 from lib.data import corpus
 from lib.tabs import about, context, visitor
 from lib.voices.speak import FASTEST, LIMIT, SLOWEST, check_request
@@ -120,6 +121,12 @@ def borrowed(voices, reference, taken, folder):
     raise ValueError("There is no voice to borrow: choose an example, upload a clip or record one.")
 
 
+def unread(words):
+    """A line of Markdown on what of the text is not read (emoji, words of another script); else none."""
+    lost = text.dropped(words)
+    return f"\n- **Not read:** {html.escape(', '.join(lost))}" if lost else ""
+
+
 def callbacks(voices, folder):
     """The functions behind Speak and Stop.  All they keep is when each visitor last pressed Stop."""
     stops = visitor.Stops()
@@ -156,7 +163,8 @@ def callbacks(voices, folder):
             cancelled=lambda: stops.since(request.session_hash, asked),
         )
         took = time.monotonic() - begun
-        return *write(folder, speech), facts(voices, speech, took, spk_emb, notes)
+        lines = facts(voices, speech, took, spk_emb, notes) + unread(text)
+        return *write(folder, speech), lines
 
     return speak, stops.press
 

@@ -102,9 +102,10 @@ def vector(values, D):
 
 def spoken_seconds(words, speed=1.0):
     """About how long `words` will be as speech, known before anything runs."""
-    sentences = text.sentences(words) or [words]
-    tokens = sum(len(text.encode(sentence)) for sentence in sentences)
-    return (tokens * TOKEN_SECONDS + len(sentences) * SENTENCE_SECONDS) / speed
+    parts = text.parts(words) or [(words, 0.0)]
+    tokens = sum(len(text.encode(sentence)) for sentence, _ in parts)
+    pauses = sum(pause for _, pause in parts)
+    return (tokens * TOKEN_SECONDS + len(parts) * SENTENCE_SECONDS) / speed + pauses
 
 
 def length(words, speed=1.0):
