@@ -56,7 +56,8 @@ def test_the_loss_is_its_naive_twin():
                 count += 1
                 for k in range(4):
                     total += float(weight[k] * (v_hat[b, f, k] - (x[b, f, k] - noise[b, f, k])) ** 2)
-    assert float(fm.flow_matching(v_hat, x, noise, mask, weight)) == pytest.approx(total / count / 4.5, rel=1e-5)
+    expected = total / count / 4.5
+    assert float(fm.flow_matching(v_hat, x, noise, mask, weight)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_way_begins_at_noise_and_ends_at_the_data():
@@ -102,6 +103,48 @@ def test_render_gives_sound_at_the_length_of_the_latents(frames):
     wav = frames.render(torch.randn(1, C, 50), torch.ones(1, D))
     assert wav.shape == (1, 1, round(50 * 0.016 / 0.0125) * 200)
     assert torch.isfinite(wav).all()
+
+
+@pytest.fixture(scope="module")
+def speaking(tiny_root):
+    """Voices whose words go through frames of the codec."""
+    from lib.voices import Voices
+    torch.manual_seed(0)
+    voices = Voices.load(tiny_root)
+    harmonic = HarmonicCodec(HarmonicCodecConfig(channels=16, layers=1))
+    config = FramesConfig(C=voices.codec.config.C, D=16, H=32, layers=2, looks=(1,), reference_layers=1)
+    net = Frames(config, voices.codec, harmonic)
+    torch.nn.init.normal_(net.out.weight, std=0.1)
+    for block in net.looks:
+        torch.nn.init.normal_(block.out.weight, std=0.1)
+    card = {"data": "none", "licence": "CC0", "budget": "untrained", "figures": {}}
+    voices.bundle.put("harmonic", harmonic, card)
+    voices.bundle.put("frames", net, card)
+    return voices
+
+
+WORDS = "The ferry leaves at noon, so pack your lunch."
+
+
+def test_speech_goes_through_the_frames_that_are_installed(speaking, tiny_voices, clip):
+    speech = speaking.speak(WORDS, str(clip))
+    plain = tiny_voices.speak(WORDS, str(clip))
+    assert abs(len(speech.wav) - len(plain.wav)) < 400  # as long, in frames of another size
+    assert not np.allclose(speech.wav[:10_000], plain.wav[:10_000], atol=1e-3)
+    np.testing.assert_array_equal(speech.wav, speaking.speak(WORDS, str(clip)).wav)
+
+
+def test_a_voice_without_a_clip_speaks_and_a_clip_is_looked_at(speaking, clip):
+    by_vector = speaking.speak(WORDS, speaking.embed(str(clip)))
+    by_clip = speaking.speak(WORDS, str(clip))
+    assert len(by_vector.wav) == len(by_clip.wav)
+    assert not np.allclose(by_vector.wav, by_clip.wav, atol=1e-3)
+
+
+@pytest.mark.parametrize("speed", [0.5, 1.5, 2.0])
+def test_speed_presses_frames_together(speaking, clip, speed):
+    plain, fast = (speaking.speak(WORDS, str(clip), speed=s) for s in (1.0, speed))
+    assert len(fast.wav) == pytest.approx(len(plain.wav) / speed, rel=0.02)
 
 
 def test_it_learns_frames_from_latents():

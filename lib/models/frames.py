@@ -135,9 +135,12 @@ class Frames(nn.Module):
         return x
 
     @torch.inference_mode()
-    def render(self, z, spk_emb, ref=None, **settings):
-        """wav [1, 1, T] of latents z [1, C, F] at 16 ms a frame; settings: see `sample`."""
-        frames = round(z.shape[2] * LATENT_SECONDS / FRAME_SECONDS)
+    def render(self, z, spk_emb, ref=None, speed=1.0, **settings):
+        """wav [1, 1, T] of latents z [1, C, F] at 16 ms a frame; settings: see `sample`.
+
+        speed: latents are pressed together or drawn apart in time, so that none is lost.
+        """
+        frames = max(1, round(z.shape[2] * LATENT_SECONDS / FRAME_SECONDS / speed))
         z = F.interpolate(z, size=frames, mode="linear")
         return self.harmonic(*self.decode(self.sample(z, spk_emb, ref, **settings)))
 

@@ -182,7 +182,14 @@ class Vits(nn.Module):
     @torch.inference_mode()
     def infer(self, x, spk_emb, noise_scale=NOISE_SCALE, rhythm_scale=0.0, speed=1.0, kind="verification",
               stochastic=False):
-        """Speak tokens x [1, N] in the voice spk_emb [1, D]: (wav [1, 1, T], path [1, N, F]).
+        """Speak tokens x [1, N] in the voice spk_emb [1, D]: wav [1, 1, T], path [1, N, F]; see `latents`."""
+        z, path = self.latents(x, spk_emb, noise_scale, rhythm_scale, speed, kind, stochastic)
+        return self.codec.decoder(z, self.codec.conditioning(spk_emb, kind)), path
+
+    @torch.inference_mode()
+    def latents(self, x, spk_emb, noise_scale=NOISE_SCALE, rhythm_scale=0.0, speed=1.0, kind="verification",
+                stochastic=False):
+        """Say in latents z [1, C, F], and along which path [1, N, F], what `infer` says in sound.
 
         noise_scale: the temperature of z.  stochastic: draw the rhythm, with the temperature rhythm_scale.
         """
@@ -197,8 +204,7 @@ class Vits(nn.Module):
         m_p = torch.matmul(m_p, path)
         logs_p = torch.matmul(logs_p, path)
         z_p = m_p + torch.randn_like(m_p) * torch.exp(logs_p) * noise_scale
-        z = self.flow(z_p, torch.ones_like(z_p[:, :1]), g, reverse=True)
-        return self.codec.decoder(z, g), path
+        return self.flow(z_p, torch.ones_like(z_p[:, :1]), g, reverse=True), path
 
     @torch.inference_mode()
     def convert(self, wav, spk_emb, to_emb, noise_scale=0.0, kind="verification"):

@@ -10,7 +10,7 @@ import torch
 from lib import audio
 from lib.voices import convert, extract, speak
 from lib.voices.bundle import Bundle
-from lib.voices.speech import Speech
+from lib.voices.speech import Speech, is_clip
 
 __all__ = ["Bundle", "Speech", "Voices"]
 
@@ -84,7 +84,7 @@ class Voices:
         """
         if voice is None:
             raise ValueError("There is no voice: give a clip of 1 s or more, 5 s is good.")
-        if not isinstance(voice, (np.ndarray, torch.Tensor, list)):
+        if is_clip(voice):
             return self.embed(voice)
         spk_emb = np.asarray(voice, dtype="float32")
         D = self.encoder.config.D

@@ -7,6 +7,7 @@ from lib import training
 from lib.models.attractor import AttractorConfig, SpeakerAttractor
 from lib.models.codec import Codec, CodecConfig
 from lib.models.flow_vae import FlowVAE, FlowVAEConfig
+from lib.models.frames import Frames, FramesConfig
 from lib.models.harmonic import HarmonicCodec, HarmonicCodecConfig
 from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
 from lib.models.vits import Vits, VitsConfig
@@ -26,6 +27,7 @@ REGISTRY = {
     "codec": Kind(Codec, CodecConfig, "03"),
     "harmonic": Kind(HarmonicCodec, HarmonicCodecConfig, "03"),
     "tts": Kind(Vits, VitsConfig, "03"),
+    "frames": Kind(Frames, FramesConfig, "03"),
     "flow_vae": Kind(FlowVAE, FlowVAEConfig, "06"),
 }
 

@@ -5,11 +5,12 @@ import numpy as np
 import torch
 
 from lib import audio, text
-from lib.voices.speech import finished, result, seeded, stop_if
+from lib.voices.speech import fade, finished, is_clip, result, seeded, stop_if
 
 LIMIT = 1000  # characters of one request
 PAUSE = 0.18  # s of silence between sentences
 SLOWEST, FASTEST = 0.5, 2.0  # beyond, words get lost
+LOOK = (1.0, 6.0)  # s of a reference that are looked at, besides its voice: more costs time and says no more
 SEED_STEP = 7919  # a prime: two sentences of one request, or of neighbouring seeds, draw nothing alike
 
 
@@ -26,19 +27,41 @@ def speak(voices, words, voice, seed=0, speed=1.0, noise_scale=0.1, progress=Non
     check_request(words, speed, noise_scale)
     parts = text.parts(words) or [(words, 0.0)]
     sentences = [text.encode(sentence) for sentence, _ in parts]
-    spk_emb = torch.tensor(voices.voice(voice))[None]
+    say = speaker(voices, voice, noise_scale, speed)
     pieces = []
     for i, tokens in enumerate(sentences):
         stop_if(cancelled)
         if progress:
             progress(i / len(sentences), f"sentence {i + 1} of {len(sentences)}")
-        x = torch.tensor([tokens])
         with seeded(seed + SEED_STEP * i):
-            wav, _ = voices.tts.infer(x, spk_emb, noise_scale=noise_scale, speed=speed)
-        pieces.append(finished(wav[0, 0].float()))
+            pieces.append(say(torch.tensor([tokens])))
     settings = {"seed": seed, "speed": speed, "noise_scale": noise_scale}
     wav = join(pieces, [pause for _, pause in parts])
     return result(voices.bundle, "tts", wav, started, settings)
+
+
+def speaker(voices, voice, noise_scale, speed):
+    """A function that says tokens x [1, N] in `voice`: wav [T].
+
+    Through the frames of the codec where they are installed, else by the decoder that tts was trained with.
+    """
+    spk_emb = torch.tensor(voices.voice(voice))[None]
+    if not voices.bundle.has("frames"):
+        def say(x):
+            wav, _ = voices.tts.infer(x, spk_emb, noise_scale=noise_scale, speed=speed)
+            return finished(wav[0, 0].float())
+        return say
+    frames = voices.bundle["frames"]
+    ref = None
+    if is_clip(voice):
+        look = torch.tensor(audio.prepare(voice, LOOK))[None, None]
+        ref = frames.look_at(look)
+
+    def say_in_frames(x):
+        z, _ = voices.tts.latents(x, spk_emb, noise_scale=noise_scale)
+        wav = frames.render(z, spk_emb, ref, speed)
+        return fade(audio.normalise(wav[0, 0].numpy()))
+    return say_in_frames
 
 
 def check_request(words, speed, noise_scale):
@@ -54,7 +77,7 @@ def check_request(words, speed, noise_scale):
 
 
 def join(pieces, pauses=None):
-    """One wav [T] of several, with the s of silence that were asked for behind each, else PAUSE s between two."""
+    """One wav [T] of several, with the s of silence asked for behind each, else PAUSE s between two."""
     pauses = pauses or [0.0] * len(pieces)
     parts = []
     for piece, pause in zip(pieces, pauses, strict=True):

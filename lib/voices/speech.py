@@ -38,6 +38,11 @@ def seeded(seed):
         yield
 
 
+def is_clip(voice):
+    """Whether a voice is given by a recording (path, bytes, (rate, samples)) and not by its embedding."""
+    return not isinstance(voice, (np.ndarray, torch.Tensor, list))
+
+
 def result(bundle, name, wav, started, settings):
     """Speech of wav [T], made by the checkpoint `name` since `started` (time.time()) with `settings`."""
     took = time.time() - started
