@@ -69,11 +69,21 @@ READINGS = {
     "five kilograms per cubic meter, three milligrams per liter",
     "One of 5 in the room is 6 ft 2 in tall.": "One of five in the room is six feet two inches tall.",
     "100 kph, 5 mA, 12 V, 5G": "one hundred kilometers per hour, five milliamperes, twelve volts, five G",
+    "10%-20%, 2x4, 10 cm x 20 cm, 30 s": "ten to twenty percent, two by four, "
+    "ten centimeters by twenty centimeters, thirty seconds",
+    "50-50, $5 million-$10 million": "fifty fifty, five million dollars to ten million dollars",
+    "Rs. 500, $-20, 1.000,50 €, 1e-5": "five hundred rupees, minus twenty dollars, "
+    "one thousand euros and fifty cents, one times ten to the minus five",
     # names and titles
+    "45 W. Oak Ave, Vol. II, Rocky III, Rt. 66": "forty-five W Oak Avenue, Volume two, "
+    "Rocky three, Route sixty-six",
+    "0800 123 456 or +33 1 23 45 67 89": "zero eight zero zero, one two three, four five six "
+    "or plus three three, one, two three, four five, six seven, eight nine",
+    "The no. 5 bus :-)": "The number five bus",
     "Gen. Lee, Sen. Fox and the gen. public": "General Lee, Senator Fox and the gen. public",
     "St. Peter St. is near Elm Dr. in Mt. Vernon.": "Saint Peter Street is near Elm Drive in Mount Vernon.",
     "Henry VIII, Act III, Malcolm X": "Henry the eighth, Act three, Malcolm X",
-    "ch. 5, pp. 5-7, Fig. 2": "chapter five, pages five to seven, figure two",
+    "ch. 5, pp. 5-7, Fig. 2": "chapter five, pages five to seven, Figure two",
     "DO NOT TOUCH, said NASA.": "do not touch, said NASA.",
     "10-year-old with COVID-19": "ten-year-old with COVID-nineteen",
 }

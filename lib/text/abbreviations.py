@@ -1,7 +1,7 @@
 """Abbreviations, initials and words in capitals, written out as they are read."""
 import re
 
-from lib.text.numbers import MONTHS, say
+from lib.text.numbers import MONTHS, ordinal, say
 
 # Before a name, with or without a period, in any case.
 _TITLES = {"mr": "mister", "mrs": "missus", "messrs": "messers", "vs": "versus", "drs": "doctors"}
@@ -9,7 +9,7 @@ _TITLES = {"mr": "mister", "mrs": "missus", "messrs": "messers", "vs": "versus",
 _OFFICES = {"dr": "doctor", "prof": "professor", "capt": "captain", "lt": "lieutenant", "sgt": "sergeant",
             "rev": "reverend", "gov": "governor", "maj": "major", "cmdr": "commander", "ms": "miz",
             "gen": "general", "col": "colonel", "hon": "honorable", "sen": "senator", "rep": "representative",
-            "mt": "mount", "ft": "fort"}
+            "mt": "mount", "ft": "fort", "pres": "president"}
 _YOUNGER = {"jr": "junior", "sr": "senior", "esq": "esquire"}
 # Behind a name: Main St., Sunset Blvd.
 _STREETS = {"st": "street", "dr": "drive", "ave": "avenue", "blvd": "boulevard", "rd": "road", "ln": "lane",
@@ -17,7 +17,8 @@ _STREETS = {"st": "street", "dr": "drive", "ave": "avenue", "blvd": "boulevard",
 # Before a number only: a fig. is eaten, too.
 _COUNTED = {"fig": "figure", "figs": "figures", "ch": "chapter", "vol": "volume", "pp": "pages", "p": "page",
             "sec": "section", "eq": "equation", "est": "established", "ca": "circa", "hwy": "highway",
-            "art": "article", "ex": "example", "apt": "apartment"}
+            "art": "article", "ex": "example", "apt": "apartment",
+            "rt": "route", "ext": "extension", "nos": "numbers"}
 # With their period, anywhere.
 _DOTTED = {"inc": "incorporated", "ltd": "limited", "corp": "corporation", "bros": "brothers",
            "approx": "approximately", "dept": "department", "cf": "compare", "ave": "avenue",
@@ -40,6 +41,7 @@ _SHOUTED = frozenset(_COMMON.split())
 # Acronyms that espeak would read as a word.
 _SPELLED = {"FAQ", "FAQS", "ETA", "CEO", "DIY", "ISO", "API", "IOU", "UFO", "SUV", "VIP", "URL"}
 _ROMAN = "[IVX]+"
+_SEVERAL = "X{0,2}(?:IX|IV|V?I{2,3}|VI|XI|XX|XV)"  # letters
 _HEADS = "World War|Chapter|Act|Part|Volume|Book|Section|Phase|Type|Level|Class|Title|Super Bowl|Grade|Stage"
 _RULERS = ("Henry|Louis|Charles|George|Edward|Elizabeth|James|William|Richard|Philip|Pius|John|Paul|Benedict|"
            "Gregory|Leo|Napoleon|Nicholas|Catherine|Alexander|Francis|Frederick|Mary|Ivan|Peter|Robert")
@@ -70,7 +72,7 @@ def _shouting(text):
     if shouted and (" " in text or len(letters) > 5):
         text = re.sub(r"(?<![\w'])[A-Z']+(?!\w)", lambda match: match[0].lower(), text)
     text = re.sub(r"\b[A-Z]{2,}(?: [A-Z']{2,}){2,}\b", _lowered_run, text)
-    return re.sub(r"\b[A-Z]{2,}\b", _lowered, text)
+    return re.sub(r"(?<![A-Za-z])[A-Z]{2,}(?![A-Za-z])", _lowered, text)
 
 
 def _lowered_run(match):
@@ -116,11 +118,16 @@ def _saints(text):
 
 def _numbers(text):
     """No. 5, #5; but "the answer is no. 5 people left"."""
-    text = re.sub(r"\b(?:No\.|Nos\.|No|Nr\.)\s?(?=\d)|#\s?(?=\d)", "number ", text)
+    text = re.sub(r"\b([Tt]he) no\.\s?(?=\d)", r"\1 number ", text)
+    text = re.sub(r"\b(?:No\.|No|Nr\.)\s?(?=\d)|#\s?(?=\d)", "number ", text)
     text = re.sub(r"\bno\.\s?(?=\d+\b(?!\s[a-z]|\.\d))", "number ", text)
     text = re.sub(r"\bno\.\s?(?=\d+\s(?:in|on|of|at|and|or|for|to|with)\b)", "number ", text)
     pattern = rf"\b({'|'.join(_COUNTED)})\.\s?(?=\d|[IVX]+\b)"
-    return re.sub(pattern, lambda match: _COUNTED[match[1].lower()] + " ", text, flags=re.I)
+    return re.sub(pattern, _counted, text, flags=re.I)
+
+
+def _counted(match):
+    return _case_of(match[1], _COUNTED[match[1].lower()]) + " "
 
 
 def _streets(text):
@@ -192,10 +199,18 @@ def _dotted(text):
 
 
 def _roman(text):
-    """World War II, Chapter IV, Henry VIII."""
-    text = re.sub(rf"\b({_HEADS}) ({_ROMAN})\b", lambda match: f"{match[1]} {say(_value(match[2]))}", text)
-    return re.sub(rf"\b({_RULERS}) ([IVX]{{2,}}|V)\b",
-                  lambda match: f"{match[1]} the {say(_value(match[2]), 'ordinal')}", text)
+    """World War II, Chapter IV, Henry VIII, Rocky III; a lone I or X behind another word is a letter."""
+    text = re.sub(rf"\b({_HEADS}) ({_ROMAN})\b", _cardinal, text)
+    text = re.sub(rf"\b({_RULERS}) ([IVX]{{2,}}|V)\b", _ordinal, text)
+    return re.sub(rf"\b([A-Z][a-z]+|part|act|book|chapter|volume|section) ({_SEVERAL})\b", _cardinal, text)
+
+
+def _cardinal(match):
+    return f"{match[1]} {say(_value(match[2]))}"
+
+
+def _ordinal(match):
+    return f"{match[1]} the {ordinal(_value(match[2]))}"
 
 
 def _value(roman):

@@ -53,7 +53,7 @@ def _english(text):
     text = written_out(text)
     text = re.sub(r"(?<=\d)\s?\*\s?(?=\d)", " times ", text)
     text = re.sub(r"<\s?(?=\d)|\s<\s", " less than ", text)
-    text = re.sub(r"(?<!\w)>\s?(?=\d)|\s>\s", " greater than ", text)
+    text = re.sub(r"(?<!\w)>\s?(?=\d)|\s>\s|(?<=\d)>(?=\d)", " greater than ", text)
     text = in_words(text)
     return _signs(text)
 

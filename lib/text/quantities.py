@@ -6,6 +6,7 @@ from lib.text.units import FOLLOWING, UNITS, many
 
 MONTH = "(?:" + "|".join(MONTHS) + ")"
 POWERS = {"2": "square", "3": "cubic"}
+EVEN = (20, 50)  # 50/50 and 20/20 are said as two numbers
 HALVES = {2: "half", 4: "quarter"}
 SCALES = {"k": "thousand", "m": "million", "mn": "million", "b": "billion", "bn": "billion", "t": "trillion",
           "tn": "trillion"}
@@ -35,6 +36,11 @@ def _row(written):
 
 def _groups(match):
     return _row(match[0])
+
+
+def _continental(match):
+    """1.000,50 as it is written here: 1000.50."""
+    return match[0].replace(".", "").replace(",", ".")
 
 
 def _called(match):
@@ -92,7 +98,7 @@ def _the_day_of(match):
 
 def _time(match):
     """3:30, 3:05, 3:00 (o'clock only where nothing else says that it is a time), 23:59:59."""
-    hour, minute, second = int(match["hour"]), int(match["minute"]), match["second"]
+    hour, minute, second = int(match["hour"]), int(match["minute"]), int(match["second"] or 0)
     if hour > 24 or minute > 59:
         return f"{say(hour)} {say(minute)}"
     words = say(hour)
@@ -103,7 +109,7 @@ def _time(match):
     elif not match["half"] and not second:
         words += " o'clock"
     if second:
-        words += f" and {say(int(second))} second" + "s" * (int(second) != 1)
+        words += f" and {say(second)} second" + "s" * (second != 1)
     return words + (" " + match["half"] if match["half"] else "")
 
 
@@ -140,6 +146,8 @@ def _code(match):
 def _fraction(match):
     """2/3, and 1 1/2 as "one and a half"."""
     whole, above, below = match["whole"], int(match["above"]), int(match["below"])
+    if above == below and above in EVEN:
+        return f"{say(above)} {say(below)}"
     if below < 2 or above >= below or below > 100:
         return f"{say(whole) + ' ' if whole else ''}{say(above)} over {say(below)}"
     part = HALVES.get(below) or ordinal(below)
@@ -160,7 +168,9 @@ def _power(match):
 def _unit(match):
     """5 kg, 15-22 m/s, 5 m^3/hr, 1 ft."""
     low, high, unit = match["low"], match["high"], match["unit"]
-    if unit in ("G", "M", "L", "K") and not match["power"]:  # 5G is a network
+    if unit in ("G", "M", "K") and not match["power"]:  # 5G is a network
+        return f"{amount(low, high)} {unit}"
+    if unit == "W" and re.match(r"\.? [A-Z][a-z]", match.string[match.end():]):  # 45 W. Oak Avenue
         return f"{amount(low, high)} {unit}"
     name = UNITS.get(unit) or UNITS[unit.lower()]
     rate = " per " in name  # of m/s^2 the seconds are squared
@@ -188,7 +198,7 @@ def _decade(match):
 
 
 def _version(match):
-    return " point ".join(say(int(part)) for part in match[0].split("."))
+    return " " + " point ".join(say(int(part)) for part in match[0].split(".")) + " "
 
 
 def _bare(match):
@@ -221,9 +231,11 @@ _CURRENCY = "[$£€¥₩₹]"
 # (pattern, what stands for it); what is most particular comes first.
 _ROWS_OF_DIGITS = (
     (r"(?<![\d.,])\d{1,3}(?: 000)+(?!\d)", lambda match: match[0].replace(" ", "")),
+    (r"(?<![\d.,])\d{1,3}(?:\.\d{3})+,\d\d(?!\d)", _continental),
     (r"(?<![\w-])\d{3}-\d{2}-\d{4}\b", _groups),
     (r"(?<![\w/-])(?:\+?\d{1,3}[ -])?(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}\b", _groups),
-    (r"\+\d{1,3}(?:[ -]?\(?\d{2,4}\)?){2,5}\b", _groups),
+    (r"\+\d{1,3}(?:[ -]?\(?\d{1,4}\)?){2,6}\b(?<=\d{2})", _groups),
+    (r"(?<![\w.,-])0\d{2,4}(?: \d{3,6}){1,2}\b", _groups),
     (r"(?<![\w-])\d{3}-\d{4}\b", _groups),
     (_CALL + r"(?P<number>\d[\d ()-]*\d)\b(?![-/:.,]?\d)", _called),
     # a postcode: in 90210 now, code 90210, NY 90210
@@ -241,6 +253,9 @@ _DATES = (
     (r"(?<=\bon )(\d\d?)/(\d\d?)\b(?!/)", _month_and_day),
 )
 _AMOUNTS = (
+    (rf"\bRs\.?\s?(?={NUMBER})", "₹"),
+    (rf"({_CURRENCY})-(?=\d)", r"-\1"),
+    (rf"(?<=illion)\s?-\s?(?={_CURRENCY}?\d)", " to "),
     (rf"\b(?P<before>{_any(CODES)}) ?(?P<first>{NUMBER})"
      rf"|(?P<second>(?:{NUMBER})(?:-(?:{NUMBER}))?) ?(?P<after>{_any(CODES)})\b", _code),
     (rf"(?<!\w)(?P<minus>-)?(?:US|AU|NZ|HK|CA|A|C)?(?P<sign>{_CURRENCY})\s?(?P<low>{NUMBER}|\.\d+)"
@@ -259,9 +274,16 @@ _QUANTITIES = (
     (r"\b24/7\b", "twenty-four seven"),
     (r"\b9/11\b", "nine eleven"),
     (r"(?<![\d/.,])(?:(?P<whole>\d+) )?(?P<above>\d{1,3}) ?[/⁄] ?(?P<below>\d{1,3})(?![\d/])", _fraction),
-    (rf"(?<![\w-])-(?={NUMBER})", "minus "),
+    (r"(?<!\b0)(?<=\d)\s?x\s?(?=\d)|(?<=[cm]m)\s?x\s?(?=\d)", " by "),  # 2x4, 10 cm x 20 cm
+    (r"\b(20|50)-\1\b", r"\1 \1"),
+    # both ends of a range with their unit: 10%-20%
+    (rf"({NUMBER})\s?({_any(UNITS)})\s?-\s?(?=(?:{NUMBER})\s?\2(?!\w))", r"\1-"),
+    (r"(?<![\w-])-(?=\.?\d)", "minus "),
+    (rf"({NUMBER})\ss\b", r"\1 seconds"),
+    (rf"({NUMBER})\s?in\.?(?=\s(?:long|wide|tall|high|deep|thick)\b)", r"\1 inches"),
     (rf"{_RANGE}\s?(?P<unit>{_any(UNITS)})(?:\^(?P<power>[23]))?(?![\w°^])"
-     rf"(?:\.(?=\s(?-i:[a-z])))?{_PER}", _unit),
+     rf"(?:\.(?=\s(?-i:[a-z])|[,;:]))?{_PER}", _unit),
+    (rf"({NUMBER})e([-+]?\d+)\b", r"\1 times ten^\2"),
     (r"\^([-+]?\d+)", _power),
 )
 _REST = (

@@ -7,10 +7,12 @@ UNITS = {
     "lb": "pound", "lbs": "pound", "oz": "ounce", "tsp": "teaspoon", "tbsp": "tablespoon",
     "km": "kilometer", "m": "meter", "cm": "centimeter", "mm": "millimeter", "µm": "micrometer",
     "μm": "micrometer", "nm": "nanometer", "ft": "foot", "mi": "mile", "yd": "yard", "sq ft": "square foot",
+    "sq. ft": "square foot",
     "mph": "mile per hour", "km/h": "kilometer per hour", "kmh": "kilometer per hour",
     "kph": "kilometer per hour",
     "m/s": "meter per second", "mpg": "mile per gallon", "rpm": "revolution per minute",
-    "l": "liter", "ml": "milliliter", "gal": "gallon", "ha": "hectare",
+    "fps": "frame per second",
+    "l": "liter", "ml": "milliliter", "cl": "centiliter", "dl": "deciliter", "gal": "gallon", "ha": "hectare",
     "hz": "hertz", "khz": "kilohertz", "mhz": "megahertz", "ghz": "gigahertz",
     "kb": "kilobyte", "mb": "megabyte", "gb": "gigabyte", "tb": "terabyte", "kbps": "kilobit per second",
     "mbps": "megabit per second", "gbps": "gigabit per second",
@@ -28,7 +30,7 @@ FOLLOWING = {
     "hr": "hour", "hour": "hour", "day": "day", "d": "day", "night": "night", "wk": "week", "week": "week",
     "mo": "month", "month": "month", "yr": "year", "year": "year", "person": "person", "people": "person",
     "kg": "kilogram", "g": "gram", "lb": "pound", "oz": "ounce", "l": "liter", "ml": "milliliter",
-    "m": "meter", "km": "kilometer", "mile": "mile", "piece": "piece", "page": "page", "seat": "seat",
+    "m": "meter", "km": "kilometer", "mile": "mile",
 }
 _SAME = ("hertz", "percent", "per mille")  # say the same of one and of many
 
