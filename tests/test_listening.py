@@ -101,8 +101,9 @@ def test_means_and_intervals(sounds, tmp_path):
     """Each listener counts once: who votes more often must not outvote the others."""
     plan = {trial["system"]: trial for trial in listening.trials(sounds, "mos", np.random.default_rng(0), 3)}
     for answers in ([5.0, 5.0, 5.0, 4.0], [2.0], [3.0]):
-        one = session()
-        [listening.vote(tmp_path, one, k, plan["a"], answer) for k, answer in enumerate(answers)]
+        listener = session()
+        for k, answer in enumerate(answers):
+            listening.vote(tmp_path, listener, k, plan["a"], answer)
     listening.vote(tmp_path, session(), 0, plan["b"], 1.5)
     a, b = listening.report(tmp_path)
     assert (a["system"], a["votes"], a["listeners"]) == ("a", 6, 3) and (b["system"], b["votes"]) == ("b", 1)
@@ -156,6 +157,16 @@ def test_our_own_set_is_made_once(tiny_voices, tmp_path):
     assert [trial["kind"]
             for trial in listening.trials(folder, "similarity", np.random.default_rng(0),
                                           3)] == ["similarity"] * 3
+
+
+def test_a_system_that_is_not_shipped_says_the_same_clips(tiny_voices, tmp_path):
+    """Catches clips under other names than those of our own set: no trial would ever play them."""
+    samples.speak_set(tiny_voices, tmp_path / "tts, new", clips=2)
+    own = listening.systems(samples.own_set(tiny_voices, tmp_path / "set", clips=2))
+    made = {path.stem: audio.load(path)[1] for path in (tmp_path / "tts, new").glob("*.ogg")}
+    assert set(made) == set(own["tts"])
+    for clip, wav in made.items():
+        assert abs(len(wav) - len(audio.load(own["tts"][clip])[1])) < 0.1 * audio.RATE
 
 
 def test_the_page_can_be_built(tiny_voices):

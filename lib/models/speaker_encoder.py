@@ -58,8 +58,8 @@ def mask(mel, bands=14, frames=20):
 class SpeakerEncoder(nn.Module):
     """wav [B, 1, T] -> spk_emb [B, D] on the unit sphere.
 
-    Source: ResNet backbone as in [ANGPROTO] and the SV2TTS baseline of [SATTS] sec. 3; statistics weighted by
-    attention [ECAPA].  Differs: strides 2 in the stem too, so that an hour of CPU trains it.
+    Source: ResNet backbone as in [ANGPROTO] and the [SV2TTS] baseline of [SATTS] sec. 3; statistics weighted
+    by attention [ECAPA].  Differs: strides 2 in the stem too, so that an hour of CPU trains it.
     """
     NEEDS = ()
 
@@ -99,7 +99,7 @@ class SpeakerEncoder(nn.Module):
     def windows(self, wav, seconds=3.0):
         """Embeddings [W, D] of windows of `seconds` s, half overlapping, of one wav [1, 1, T].
 
-        A shorter clip is one window.  Source: [GE2E] sec. 3.2 and SV2TTS embed a clip so; the mean of the
+        A shorter clip is one window.  Source: [GE2E] sec. 3.2 and [SV2TTS] embed a clip so; the mean of the
         rows, made unit again, is the voice."""
         size = min(int(seconds * audio.RATE), wav.shape[2])
         pieces = wav[0, 0].unfold(0, size, max(1, size // 2))  # [W, size]

@@ -16,7 +16,7 @@ def own_set(voices, folder, clips=6):
 
     Systems: virtual voices recorded, coded and decoded, spoken by TTS, and converted where that is installed;
     clips are called as their rows in the corpus.  To them come the clips in LISTENING/SYSTEM/CLIP.ogg, said
-    by models that are not shipped (see `said`)."""
+    by models that are not shipped (see `speak_set`)."""
     if Path(folder).is_dir():
         return folder
     part = Path(f"{folder}.{uuid.uuid4().hex}")  # whole or not at all
@@ -29,7 +29,7 @@ def own_set(voices, folder, clips=6):
     return folder
 
 
-def said(voices, folder, clips=6):
+def speak_set(voices, folder, clips=6):
     """Say the clips of `own_set` by voices.tts and leave them as folder/CLIP.ogg: a system that is not
     shipped."""
     Path(folder).mkdir(parents=True, exist_ok=True)

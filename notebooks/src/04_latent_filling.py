@@ -336,7 +336,7 @@ def train_and_examine(name, config, data, seed):
         marks = examine(net, folder)
         if name in ("Baseline", "+LF") and seed == 0:  # for the blind test of the tab Listen
             mouth.bundle.put("tts", net, base_card)
-            samples.said(mouth, LISTEN / f"tts, {name}", budget.pick(quick=1, full=6))
+            samples.speak_set(mouth, LISTEN / f"tts, {name}", budget.pick(quick=1, full=6))
         (folder / "marks.json").write_text(json.dumps(marks))
     return json.loads((folder / "marks.json").read_text())
 
