@@ -81,7 +81,7 @@ def _fraction(match):
     """1½ as 1 1/2, and ½ as 1/2."""
     above, below = unicodedata.normalize("NFKC", match[2]).split("⁄")
     whole = match[1] + " " if match[1] else ""
-    return f"{whole}{above}/{below}"
+    return f" {whole}{above}/{below} "
 
 
 def readable(text, english=True):

@@ -14,6 +14,9 @@ from lib.text.quantities import in_words
 from lib.text.units import FOLLOWING
 
 
+PASSES = 4  # at most; what is written cleanly stands after one
+
+
 def normalise(text, language="en-us"):
     """Write out `text` as it would be read aloud: numbers, dates, times, money, units, abbreviations,
     initials, signs.
@@ -24,6 +27,14 @@ def normalise(text, language="en-us"):
     folded.  Doing it twice changes nothing.  Returns one line; it may be empty. Raises ValueError for half a
     character.
     """
+    for _ in range(PASSES):
+        before, text = text, _once(text, language)
+        if text == before:
+            break
+    return text
+
+
+def _once(text, language):
     english = language.startswith("en")
     text, phonemes = hide(text)
     text = readable(plain(text), english)

@@ -22,6 +22,8 @@ BEFORE_YEARS |= {month.lower() for month in MONTHS}
 # Words in -s that count nothing: "1984 was".
 NOT_COUNTED = {"was", "is", "has", "as", "this", "its", "does", "us", "yes", "thus", "always", "perhaps"}
 SHORTEST = 7  # digits of a telephone number; "call 500 people" has fewer
+_COUNTED = re.compile(r"\s([a-z]+s|people|men|women|children)\b")
+NEAR = 20  # characters in which the word before a number lies
 EMERGENCY = {"911", "999", "112", "111", "411", "311", "988"}
 
 
@@ -203,10 +205,10 @@ def _version(match):
 
 def _bare(match):
     """A number with nothing around it: a year, unless it counts what follows."""
-    before = re.search(r"(\w+)\s+$", match.string[: match.start()])
-    counted = re.match(r"\s([a-z]+s|people|men|women|children)\b", match.string[match.end():])
+    before = match.string[max(0, match.start() - NEAR): match.start()].lower()
+    counted = _COUNTED.match(match.string, match.end())
     counts = counted and counted[1] not in NOT_COUNTED
-    year = before and before[1].lower() in BEFORE_YEARS
+    year = before[-1:] == " " and before.split()[-1:] and before.split()[-1] in BEFORE_YEARS
     words = say(match[0]) if counts and not year else number_or_year(match[0])
     return f" {words} "
 
@@ -222,7 +224,7 @@ _RANGE = rf"(?P<low>{NUMBER})(?:\s?-\s?(?P<high>{NUMBER}))?"
 _PER = rf"(?:\s?/\s?(?P<per>{_any(FOLLOWING)})(?:\^(?P<per_power>[23]))?\b)?"
 _CALL = (r"(?P<before>\b(?:call|dial|ring|phone|text|fax|tel|telephone|number is|ssn|isbn|hotline)\b"
          r"[^\d+]{0,12})")
-_COUNTED = "(?:people|men|women|children|times)"
+_PEOPLE = "(?:people|men|women|children|times)"
 _DAY = r"[0-3]?\d"
 _TH = "(?:st|nd|rd|th)"
 _HALF = "(?:eigh|P)-M"  # a.m. and p.m., as lib.text.abbreviations leaves them
@@ -247,7 +249,7 @@ _DATES = (
     (r"(?<![\d/.-])(\d{4})([/-])(\d\d?)\2(\d\d?)(?![\d/-])", _year_first),
     (r"(?<![\d/.-])(\d\d?)\.(\d\d?)\.(\d{4})(?![\d.]\d)", _day_first),
     (rf"(?-i:(?P<month>{MONTH})) (?P<first>{_DAY}){_TH}?(?:\s?-\s?(?P<last>{_DAY}){_TH}?)?\b(?![:.]\d)"
-     rf"(?!\s{_COUNTED}\b)",
+     rf"(?!\s{_PEOPLE}\b)",
      _day_of_month),
     (rf"(?<![\d.,$£€-])(?<!the )\b({_DAY}) (?-i:({MONTH}))\b(?! \d\d?\b)", _the_day_of),
     (r"(?<=\bon )(\d\d?)/(\d\d?)\b(?!/)", _month_and_day),
