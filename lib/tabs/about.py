@@ -19,35 +19,40 @@ def is_number(value):
 
 def recordings(figures):
     """{key: figure} of real recordings under the same judge, as far as a card knows them."""
-    real = dict(figures.get("recordings") or {})
+    real = dict(figures.get("of_the_recordings") or {})
     if "wer_of_the_source" in figures:
-        real.setdefault("wer", figures["wer_of_the_source"])
+        real["wer"] = figures["wer_of_the_source"]
     return real
 
 
-def measured(card):
+def measured(figures, real):
     """A sentence on what was measured, beside the same of real recordings; "" where there is no figure."""
-    figures = card.get("figures") or {}
-    real = recordings(figures)
     parts = []
     for key, words in MEASURES.items():
         if not is_number(figures.get(key)):
             continue
         part = words.format(figures[key])
         if is_number(real.get(key)):
-            part += (
-                f" (of real recordings: {real[key]:.0%})"
-                if key in SHARES
-                else f" (real recordings: {real[key]:.2f})"
-            )
+            beside = f"{real[key]:.0%}" if key in SHARES else f"{real[key]:.1f}"
+            part += f" (real recordings: {beside})"
         parts.append(part)
     return f"Measured: {', '.join(parts)}." if parts else ""
 
 
-def line(card, name):
-    """One line of Markdown under a tab."""
-    parts = [f"**{card.get('name', name)}** learned from {card['data']}.", measured(card)]
-    parts.append(f"Licence: {card['licence'].split(';')[0]}.")
+def line(card, name, real=None):
+    """One line of Markdown on the model `name`; real: figures of recordings where its own card has none."""
+    figures = card.get("figures") or {}
+    parts = [
+        f"**{card.get('name', name)}** learned from {card['data']}.",
+        measured(figures, (real or {}) | recordings(figures)),
+        f"Licence: {card['licence'].split(';')[0]}.",
+    ]
     if card.get("source"):
         parts.append(f"Recipe: `{card['source']}`.")
     return " ".join(part for part in parts if part)
+
+
+def model(bundle, name):
+    """One line of Markdown on a model of a lib.voices.Bundle, beside the recordings in the codec's card."""
+    real = recordings(bundle.card("codec").get("figures") or {}) if bundle.has("codec") else {}
+    return line(bundle.card(name), name, real)

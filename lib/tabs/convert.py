@@ -238,7 +238,7 @@ def build(page):
         "time goes right, frequency goes up",
     )
     line = gr.Markdown(elem_classes="check")
-    gr.Markdown(about.line(voices.bundle.card("flow_vae"), "flow_vae"), elem_classes="about")
+    gr.Markdown(about.model(voices.bundle, "flow_vae"), elem_classes="about")
     folder = result.GRADIO_CACHE
     convert, stop = callbacks(voices, folder)
     run = go.click(

@@ -217,7 +217,7 @@ def build(page):
             took = gr.Markdown()
     with gr.Accordion("The vectors", open=False):
         numbers = gr.JSON(label="For each voice: spk_emb by the encoder of lesson 01, attractor by lesson 02")
-    gr.Markdown(about.line(page.voices.bundle.card("attractor"), "attractor"), elem_classes="about")
+    gr.Markdown(about.model(page.voices.bundle, "attractor"), elem_classes="about")
     extract, speak, take = callbacks(page.voices, result.GRADIO_CACHE)
     hand = context.state()
     found = [image, *players, line, numbers, voice, hand]

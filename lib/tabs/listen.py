@@ -148,7 +148,7 @@ def build(page):
     choice = gr.Radio(["A", "B"], label="X is", visible=False)
     go_on = gr.Button("Next", visible=False)
     table = gr.Markdown(tally(votes))
-    gr.Markdown(about.line(page.voices.bundle.card("tts"), "tts"), elem_classes="about")
+    gr.Markdown(about.model(page.voices.bundle, "tts"), elem_classes="about")
     start, following = callbacks(sounds, votes, players[0].GRADIO_CACHE)
     shown = [state, question, *players, rating, choice, go_on, table]
     begin.click(start, kind, shown, api_name="listen_start", concurrency_limit=context.OTHERS_AT_ONCE)

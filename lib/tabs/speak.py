@@ -240,7 +240,7 @@ def build(page):
                 alt_text="Mel spectrogram of the result: time goes right, frequency goes up",
             )
             line = gr.Markdown(elem_id="facts")
-    gr.Markdown(about.line(voices.bundle.card("tts"), "tts"), elem_classes="about")
+    gr.Markdown(about.model(voices.bundle, "tts"), elem_classes="about")
     speak, stop = callbacks(voices, result.GRADIO_CACHE)
     run = go.click(
         speak,
