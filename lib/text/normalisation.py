@@ -13,7 +13,6 @@ from lib.text.markup import GREEK, SIGNS, plain, readable
 from lib.text.quantities import in_words
 from lib.text.units import FOLLOWING
 
-
 PASSES = 4  # at most; what is written cleanly stands after one
 
 
