@@ -51,13 +51,13 @@ def generator_losses(critic, wav, wav_hat, other=None):
 
 
 def stage(name, step, nets, learn, draw, steps, *, lr, weights, folder=None, warmup=200, floor=0.05,
-          average=None, **more):
+          average=None, betas=BETAS, **more):
     """Train the modules learn {optimiser name: [modules]} by `fit` with AdamW; all else in nets is frozen.
 
     A stage has a folder of its own, folder/name, from which an interrupted run goes on.  lr rises over
     `warmup` steps (at most a third of all), then falls along a cosine to `floor` of itself.
     average: (net name, decay): at the end the averaged weights of that net replace its last ones.
-    more: further settings of `fit` (seed, clip, log_every, ...).
+    betas: of AdamW.  more: further settings of `fit` (seed, clip, log_every, ...).
     Returns (log, bill), bill a dict of what the stage cost; nets are left on the CPU, in eval mode.
     Raises KeyboardInterrupt when a signal stopped the run before its last step."""
     for net in nets.values():
@@ -65,7 +65,7 @@ def stage(name, step, nets, learn, draw, steps, *, lr, weights, folder=None, war
     optims = {}
     for key, modules in learn.items():
         parameters = [p for module in modules for p in module.requires_grad_(True).parameters()]
-        optims[key] = torch.optim.AdamW(parameters, lr, BETAS, weight_decay=DECAY)
+        optims[key] = torch.optim.AdamW(parameters, lr, betas, weight_decay=DECAY)
     averaged, decay = average or (None, 0.0)
     rate = cosine(steps, min(warmup, steps // 3), floor)
     result = fit(step, nets, optims, draw, steps, folder and folder / name, weights=weights, rate=rate,

@@ -60,7 +60,7 @@ from sklearn.linear_model import LogisticRegression
 from lib import audio, losses, show, training
 from lib.data import corpus
 from lib.evaluation import metrics
-from lib.training import budget
+from lib.training import budget, stages
 from lib.voices import people
 from lib.data.clips import cache
 from lib.models.attractor import AttractorConfig, SpeakerAttractor, modulus
@@ -275,7 +275,7 @@ print("twins agree:", list(ours["attractors"].shape), "masks sum to one:", torch
 #
 # With ideal attractors, estimate 1 *is* person 1, since its attractor was made from their mask. At inference nobody tells:
 # the network may call them in any order. Then one computes the loss of **every** estimate against **every** source, a
-# table `[S, S]`, and looks for the cheapest way to pair them off. The two steps are kept apart in `lib/separation.py`:
+# table `[S, S]`, and looks for the cheapest way to pair them off. The two steps are kept apart in `lib/losses/separation.py`:
 # `pairwise` fills the table, `pit` (permutation invariant) reads it. We need them for judging here. (The library's SI-SDR stops
 # rewarding at 30 dB, so that an easy mixture does not outshout a hard one; the twins differ by that little.)
 
@@ -366,29 +366,29 @@ def attract(nets, batch):
 
 def stage(name, step, parts, lr, steps, average=None):
     """Train `parts` of net; the averaged weights stay where asked."""
-    optim = torch.optim.AdamW([p for part in parts for p in part.parameters()], lr * (0.1 if START == "shipped" else 1), weight_decay=0.01)
-    result = training.fit(step, {"net": net}, {"net": optim}, draw, steps, RUN / name, weights=WEIGHTS, seed=len(name), ema="net" if average else None,
-                       ema_decay=average or 0, rate=training.cosine(steps, min(200, steps // 5)), log_every=budget.pick(quick=10, full=50))
-    assert result["finished"], f"{name} stopped at step {result['step']} of {steps}: run this again to go on from there"
-    net.load_state_dict((result["ema"] if average else result["nets"]["net"]).state_dict())
-    return result
+    gentle = 0.1 if START == "shipped" else 1.0
+    return stages.stage(name, step, {"net": net}, {"net": parts}, draw, steps, lr=lr * gentle, folder=RUN,
+                        weights=WEIGHTS, warmup=min(200, steps // 5), average=average and ("net", average),
+                        betas=(0.9, 0.999), seed=len(name), log_every=budget.pick(quick=10, full=50))
 
 # %%
 if BUDGET == "quick":  # begins anew each time; a full run continues where it was stopped
     shutil.rmtree(RUN, ignore_errors=True)
-first = stage("basis", basis, [net.encoder, net.decoder], 1e-4, budget.pick(quick=10, full=400))
-for part in (net.encoder, net.decoder):
-    part.requires_grad_(False)
+_, bill = stage("basis", basis, [net.encoder, net.decoder], 1e-4, budget.pick(quick=10, full=400))
 rest = [net.inputs, net.body, net.narrow, net.out, torch.nn.ParameterList([net.sharpness])]
 
 # %%
-log, spent = [], [f"basis {first['step']} steps in {first['seconds']:.0f} s"]
+log, bills = [], [bill]
 for name, (lr, quick, full, weights) in STAGES.items():
     WEIGHTS.update(weights)
-    result = stage(name, attract, rest, lr, budget.pick(quick=quick, full=full), average=budget.pick(quick=0.9, full=0.998))
-    log += [line | {"step": line["step"] + (log[-1]["step"] if log else 0)} for line in result["log"]]
-    spent.append(f"{name} {result['step']} steps in {result['seconds']:.0f} s")
-show.display(show.losses(log, ["recon"], "Minus SI-SDR (dB): lower is better"), show.losses(log, ["circle", "compact", "affinity"], "Who points where"))
+    before = log[-1]["step"] if log else 0
+    lines, bill = stage(name, attract, rest, lr, budget.pick(quick=quick, full=full),
+                        average=budget.pick(quick=0.9, full=0.998))
+    log += [line | {"step": before + line["step"]} for line in lines]
+    bills.append(bill)
+spent = [f"{bill['stage']} {bill['steps']} steps in {bill['seconds']:.0f} s" for bill in bills]
+show.display(show.losses(log, ["recon"], "Minus SI-SDR (dB): lower is better"),
+             show.losses(log, ["circle", "compact", "affinity"], "Who points where"))
 
 # %% [markdown]
 # `recon` jumps about, because mixtures of one person (nothing to separate, -30 by definition), two and three are averaged
@@ -421,7 +421,6 @@ levels = modulus(net.encode(one["sources"]))[0].detach().numpy()  # [S, F, N]
 owner = np.array(["person 1", "person 2"])[(seen["points"] @ found.attractors.T).argmax(1)]
 flat = (seen["points"] - seen["points"].mean(0)) @ np.linalg.svd(seen["points"] - seen["points"].mean(0), full_matrices=False)[2][:2].T
 show.display(show.voices(flat, owner, "Points of the mixture on their sphere, seen from outside"))
-
 
 fig, (upper, lower) = show.figure(2, 1)
 show.draw_mixture(upper, found.level, found.masks, SECONDS, 4000, "found by the network")
@@ -486,9 +485,15 @@ show.exercise(3, move, lambda answer: np.allclose(answer(*unit), sums / np.linal
 # %%
 def nearness(mix):
     """Mean cosine of the points of mix [1, T] to the nearest of 1, 2, 3 and 4 centres."""
-    told = []
-    net.separate(mix[None], lambda *points: [told.append(people.spherical_kmeans(*points, K)) for K in range(1, 5)] and told[0][0])
-    return [mean for *_, mean in told]
+    means = []
+
+    def look(points, weight):
+        for K in (1, 2, 3, 4):
+            _, _, mean = people.spherical_kmeans(points, weight, K)
+            means.append(mean)
+        return points[:1]  # any direction will do: nobody listens to what is separated here
+    net.separate(mix[None], look)
+    return means
 
 # %%
 count = budget.pick(quick=8, full=150)
@@ -571,6 +576,6 @@ show.display(show.table([{"card": key, "says": str(value)} for key, value in car
 # - **Four at once.** The network never met four. Try `mixtures(rng, strangers, 4, 3)` plus one more, with K = 4.
 # - **05 · SATTS** speaks with these attractors; **09** picks *one enrolled* voice out of noise, with the same TCN.
 #
-# Sources: SATTS (Goswami and Harada, 2022); the speaker attractor network (Jiang and Duan, 2020); deep attractor networks (Chen
-# et al., 2017); two-step separation (Tzinis et al., 2020) for stage one; Conv-TasNet (Luo and Mesgarani, 2019); analytic
-# filters (Pariente et al., 2020); circle loss (Sun et al., 2020); deep clustering (Hershey et al., 2016). The README lists them in full.
+# Sources: SATTS (Goswami and Harada, 2022); the speaker attractor network (Jiang and Duan, 2020); deep attractor networks [DANET];
+# two-step separation [TWOSTEP] for stage one; Conv-TasNet (Luo and Mesgarani, 2019); analytic
+# filters (Pariente et al., 2020); circle loss (Sun et al., 2020); deep clustering [DPCL]. The README lists them in full.
