@@ -35,9 +35,9 @@ def recognise(data):
 
 
 def decode(data, container, name, most_seconds, most_samples):
-    """Read (rate in Hz, samples float32 [T, channels]) of at most `most_seconds` and `most_samples` in all
-    channels.
+    """Read (rate in Hz, samples float32 [T, channels], s that the file claims to last) of a container.
 
+    At most about `most_seconds`, and `most_samples` of all channels together, are read.
     Raises ValueError where PyAV is missing, where there is no sound in the file, and where it cannot be read.
     """
     try:
@@ -46,14 +46,14 @@ def decode(data, container, name, most_seconds, most_samples):
         raise ValueError(f"{name} is {container.name}, which needs PyAV (pip install av): "
                          "save it as wav, flac, mp3 or ogg.") from error
     try:
-        with av.open(io.BytesIO(data), format=container.reader, metadata_errors="ignore") as file:
+        with av.open(io.BytesIO(data), format=container.reader) as file:
             if not file.streams.audio:
                 raise ValueError(f"{name} is {container.name} without sound: choose one with sound.")
             stream = file.streams.audio[0]
             rate, blocks = _blocks(av, file, stream, most_seconds, most_samples)
             promised = min(_promised(av, file, stream), most_seconds)
-    except (av.error.FFmpegError, OSError) as error:
-        raise ValueError(f"{name} is {container.name} that cannot be read ({error.strerror}): "
+    except (av.error.FFmpegError, UnicodeDecodeError, OSError) as error:  # the second: of a strange title
+        raise ValueError(f"{name} is {container.name} that cannot be read ({type(error).__name__}): "
                          "save it again as wav, flac, mp3 or ogg.") from error
     if not blocks:
         raise ValueError(f"{name} holds no sound (0 samples): record or upload it again.")
@@ -76,7 +76,8 @@ def _blocks(av, file, stream, most_seconds, most_samples):
             for part in resampler.resample(frame):
                 blocks.append(part.to_ndarray().T)
                 total += len(blocks[-1])
-            if total > most_seconds * rate or total * blocks[-1].shape[1] > most_samples:
+            channels = len(frame.layout.channels)
+            if total > most_seconds * rate or total * channels > most_samples:
                 break
     except av.error.FFmpegError:
         if not blocks:
