@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from lib import training
+from lib.training.fit import Batches
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 ROOT = Path(__file__).parent.parent
@@ -261,10 +262,10 @@ def test_batches_depend_on_step_rank_and_seed_only():
     """Catches two GPUs that train on the same data, and a worker that repeats another's numbers."""
     def draw(rng):
         return rng.integers(1 << 40)
-    one = training.Batches(draw, 7)
+    one = Batches(draw, 7)
     assert [one[i] for i in (3, 1, 3)] == [one[3], one[1], one[3]]
-    ranks = [training.Batches(draw, 7, rank, 2) for rank in (0, 1)]
-    drawn = [batches[i] for batches in ranks for i in range(5)] + [training.Batches(draw, 8)[0]]
+    ranks = [Batches(draw, 7, rank, 2) for rank in (0, 1)]
+    drawn = [batches[i] for batches in ranks for i in range(5)] + [Batches(draw, 8)[0]]
     assert len(set(drawn)) == 11
     loaded = [list(torch.utils.data.DataLoader(one, batch_size=None, sampler=range(5), num_workers=w))
               for w in (0, 1)]
