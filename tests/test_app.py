@@ -173,7 +173,12 @@ def test_starts_soon_and_without_a_network(tiny_root, tmp_path):
     (tmp_path / f"{scratch.PREFIX}999999999-dead").mkdir()
     env.pop("GRADIO_ANALYTICS_ENABLED", None)  # app.py itself must switch it off
     run = subprocess.Popen(
-        [sys.executable, "-c", guard], cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE
+        [sys.executable, "-c", guard],
+        cwd=ROOT,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     try:
         started, page = time.time(), None
@@ -196,7 +201,7 @@ def test_starts_soon_and_without_a_network(tiny_root, tmp_path):
     finally:
         run.terminate()
         out, _ = run.communicate(timeout=20)
-    assert "TRIED" not in out, out
+    assert "TRIED" not in out and "Traceback" not in out, out
     assert not list(tmp_path.glob("voice-atlas*"))
     assert not [
         path for path in tmp_path.rglob("*") if path.is_file()

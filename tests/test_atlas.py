@@ -308,6 +308,15 @@ def test_a_voice_is_sent_to_speak(desk):
         desk.send(None, None)
 
 
+def test_a_page_is_told_of_what_is_sent(running):
+    """Gradio tells a page by the queue only that a state has changed: else nobody notices a sent voice."""
+    functions = running[1].fns.values()
+    watched = {block for function in functions for block, event in function.targets if event == "change"}
+    watched = {block for block in watched if isinstance(running[1].blocks[block], gr.State)}
+    senders = [function for function in functions if watched & {part._id for part in function.outputs}]
+    assert watched and senders and all(function.queue for function in senders)
+
+
 def test_a_voice_sent_along_is_placed_and_an_own_one_is_not(desk):
     """What Extract took out of a mixture appears on the map; a dot sent to Speak does not appear twice."""
     sent = {"name": "Voice 1 of a mixture", "spk_emb": desk.emb[7].tolist()}

@@ -141,7 +141,7 @@ def connect_outside(parts, desk, page):
         concurrency_limit=context.OTHERS_AT_ONCE,
     )
     parts.load.upload(desk.load, [parts.load, parts.consent, *view], answer, **context.LIGHT)
-    parts.send.click(desk.send, [parts.chosen, parts.own], [page.taken, page.tabs], **context.LIGHT)
+    parts.send.click(desk.send, [parts.chosen, parts.own], [page.taken, page.tabs], **context.SENDING)
     page.taken.change(desk.receive, [page.taken, *view], answer, **context.LIGHT)
 
 

@@ -12,9 +12,10 @@ STATE_SECONDS = 3600  # what a visitor made is forgotten an hour after the page 
 GREY = "#737373"  # readable on white and on black
 # What answers at once: private, and not on the queue, so that it never waits behind somebody's speech.
 LIGHT = dict(api_visibility="private", show_progress="hidden", queue=False)
-SPEAKERS_AT_ONCE = (
-    8  # voices.lock lets them take turns by sentence: a short request is not stuck behind long ones
-)
+# What sends a voice to another tab: on the queue, as only there a page is told that a gr.State has changed.
+SENDING = dict(api_visibility="private", show_progress="hidden", concurrency_limit=None)
+# Voices take turns by sentence, so that a short request is not stuck behind long ones.
+SPEAKERS_AT_ONCE = 8
 OTHERS_AT_ONCE = 2  # separation and conversion hold more memory and take no turns
 
 

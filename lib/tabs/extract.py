@@ -227,4 +227,4 @@ def build(page):
     say.click(speak, [text, hand, voice, consent], [result, took], **spoken)
     for tab, send in sends.items():
         send_it = functools.partial(take, tab)
-        send.click(send_it, [hand, voice, consent], [page.taken, page.tabs], **context.LIGHT)
+        send.click(send_it, [hand, voice, consent], [page.taken, page.tabs], **context.SENDING)

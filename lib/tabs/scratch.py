@@ -1,6 +1,5 @@
 """Temporary files of the running app: one folder, which goes when the app ends, or the next one starts."""
 
-import atexit
 import os
 import shutil
 import signal
@@ -8,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 PREFIX = "voice-atlas-app-"
+_homes = []
 
 
 def is_running(process):
@@ -36,9 +36,9 @@ def move_in():
 
     Returns the folder.  GRADIO_TEMP_DIR, where set, stays as it is.  SIGTERM ends the app as Ctrl-C does."""
     sweep(tempfile.gettempdir())
-    folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    tempfile.tempdir = folder
-    os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(folder) / "gradio"))
+    home = tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", ignore_cleanup_errors=True)
+    _homes.append(home)  # goes at the exit, after all temporary folders that are made later, inside of it
+    tempfile.tempdir = home.name
+    os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(home.name) / "gradio"))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return folder
+    return home.name
