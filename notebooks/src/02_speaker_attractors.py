@@ -29,12 +29,12 @@ import os
 import subprocess
 import sys
 
-for folder in ("..", "."):  # started from notebooks/, or from the project's root
-    if os.path.isdir(os.path.join(folder, "lib")):
-        sys.path.insert(0, os.path.abspath(folder))
+sys.path[:0] = [os.path.abspath(home) for home in ("..", ".") if os.path.isdir(f"{home}/lib")]
 if importlib.util.find_spec("lib") is None:  # Colab: nothing is here yet
-    subprocess.run(["git", "clone", "-q", "--depth", "1", "https://github.com/voice-atlas/voice-atlas"], check=True)
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-r", "voice-atlas/requirements.txt"], check=True)
+    address = "https://github.com/voice-atlas/voice-atlas"
+    subprocess.run(["git", "clone", "-q", "--depth", "1", address], check=True)
+    pip = [sys.executable, "-m", "pip", "install", "-q"]
+    subprocess.run([*pip, "-r", "voice-atlas/requirements.txt"], check=True)
     sys.path.insert(0, os.path.abspath("voice-atlas"))
 
 # %% [markdown]
@@ -59,24 +59,19 @@ from sklearn.linear_model import LogisticRegression
 
 from lib import audio, losses, show, training
 from lib.data import corpus
+from lib.data.decoded import cache
 from lib.evaluation import metrics
+from lib.models.attractor import AttractorConfig, SpeakerAttractor, modulus
 from lib.training import budget, stages
 from lib.voices import people
-from lib.data.clips import cache
-from lib.models.attractor import AttractorConfig, SpeakerAttractor, modulus
 
 BUDGET = budget.current()
-RUN, SHIPPED = corpus.EMBEDDED.parents[2] / f"runs/02-{BUDGET}", corpus.EMBEDDED.parents[1] / "checkpoints" / "attractor"
+SHIPPED = corpus.EMBEDDED.parents[1] / "checkpoints" / "attractor"
 START = os.environ.get("VOICE_ATLAS_START") or budget.pick(quick="shipped", full="nothing")
 START = START if SHIPPED.is_dir() else "nothing"
-STAGES = {"attractors": (1e-3, 60, 4000, {}), "apart": (1e-3, 20, 3000, {"circle": 8.0, "affinity": 30.0}),
-          "known": (6e-4, 10, 4700, {"circle": 28.0, "compact": 0.0, "affinity": 40.0})}  # rate, steps (quick, full), weights: section 6
-torch.manual_seed(0)
-net = SpeakerAttractor(config := AttractorConfig())
-if START == "shipped":
-    net.load_state_dict(training.read(SHIPPED))
 virtual = corpus.rows(split="valid")
-demo = np.stack([audio.normalise(np.resize(corpus.wav(row), 3 * audio.RATE)) for row in (virtual[0], virtual[-1])])
+two = [np.resize(corpus.wav(row), 3 * audio.RATE) for row in (virtual[0], virtual[-1])]
+demo = np.stack([audio.normalise(wav) for wav in two])
 show.display(show.player(demo.sum(0), label="two at once"))
 print(f"budget {BUDGET}, starting from {START}")
 
@@ -97,9 +92,11 @@ print(f"budget {BUDGET}, starting from {START}")
 # Like every `draw` in this house it gets a generator, so batch 17 can be made again, alone, at any time.
 
 # %%
+RUN = corpus.EMBEDDED.parents[2] / f"runs/02-{BUDGET}"
 rows = corpus.rows(corpus.source(BUDGET), hours=budget.pick(quick=1, full=20))
-SECONDS, BATCH = 3.0, budget.pick(quick=6, full=12)
+SECONDS = 3.0
 T = int(SECONDS * audio.RATE)
+BATCH = budget.pick(quick=6, full=12)
 
 
 class People:
@@ -111,32 +108,37 @@ class People:
         self.groups = list(corpus.by_speaker(self.rows).values())
 
     def crop(self, rng, who):
-        """A stretch [T] of a random clip of person `who`, at the house level; four tries to meet speech and not a pause."""
+        """A stretch [T] of a random clip of person `who`; four tries to meet speech."""
         for _ in range(4):
-            first, last = self.starts[(i := rng.choice(self.groups[who])):i + 2]
+            i = rng.choice(self.groups[who])
+            first, last = self.starts[i: i + 2]
             begin = rng.integers(first, max(first + 1, last - T))
             wav = np.asarray(self.samples[begin: min(last, begin + T)], "float32") / 32767
             if audio.speech_level(wav) > -45:
                 break
-        wav = audio.room(rng, wav) if rng.random() < 0.1 else wav
+        if rng.random() < 0.1:
+            wav = audio.room(rng, wav)
         return audio.normalise(np.pad(wav, (0, T - len(wav))))
 
-
-learn, strangers = People("train"), People("valid")
-print(f"{len(learn.rows)} clips of {len(learn.groups)} people to learn from, {len(strangers.groups)} others to be judged on")
-
 # %%
-def mixtures(rng, people, count, S):
-    """`count` mixtures of S people each: mix [B, 1, T], sources [B, S, T], who [B, S]."""
-    ring = rng.permutation(len(people.groups))[:count]
-    at = np.arange(count) // (2 if S == 1 else 1)  # alone: everybody twice, too
-    who = np.stack([ring[(at + step) % len(ring)] for step in (0, 1, 3 if len(ring) > 3 else 2, 2)[:S]], 1)
+learn = People("train")
+strangers = People("valid")
+
+
+def mixtures(rng, crowd, count, S):
+    """`count` mixtures of S people of a crowd: mix [B, 1, T], sources [B, S, T], who [B, S]."""
+    ring = rng.permutation(len(crowd.groups))[:count]
+    place = np.arange(count) // (2 if S == 1 else 1)  # alone: everybody twice, too
+    steps = (0, 1, 3 if len(ring) > 3 else 2, 2)[:S]
+    who = np.stack([ring[(place + step) % len(ring)] for step in steps], 1)
     gains = rng.uniform(0.25, 0.75, (count, S, 1)).astype("float32")
     if S == 2:
         gains[:, 1] = 1 - gains[:, 0]
     gains /= gains.sum(1, keepdims=True)
-    sources = gains * np.stack([[people.crop(rng, person) for person in mixture] for mixture in who])
-    return {"mix": torch.tensor(sources.sum(1, keepdims=True)), "sources": torch.tensor(sources), "who": torch.tensor(who)}
+    crops = [[crowd.crop(rng, person) for person in mixture] for mixture in who]
+    sources = gains * np.stack(crops)
+    made = {"mix": sources.sum(1, keepdims=True), "sources": sources, "who": who}
+    return {name: torch.tensor(value) for name, value in made.items()}
 
 
 def draw(rng):
@@ -144,9 +146,14 @@ def draw(rng):
 
 
 def gain_db(est_sources, batch):
-    """SI-SDR improvement in dB [B] of est_sources [B, S, T], each person given the estimate that PIT (section 5) chooses."""
-    least, _ = losses.pit(losses.pairwise(est_sources, batch["sources"]))
-    return (losses.negative_si_sdr(batch["mix"].expand_as(batch["sources"]), batch["sources"]).mean(1) - least).numpy()
+    """SI-SDR improvement in dB [B]; PIT (section 5) pairs est_sources [B, S, T] with people."""
+    sources = batch["sources"]
+    least, _ = losses.pit(losses.pairwise(est_sources, sources))
+    nothing = losses.negative_si_sdr(batch["mix"].expand_as(sources), sources).mean(1)
+    return (nothing - least).numpy()
+
+
+print(f"{len(learn.groups)} people to learn from, {len(strangers.groups)} others to be judged on")
 
 # %% [markdown]
 # ### Exercise 1
@@ -158,7 +165,12 @@ def gain_db(est_sources, batch):
 # %%
 nothing_db = None
 
-show.exercise(1, nothing_db, lambda answer: abs(answer - 20 * np.log10(0.25 / 0.75)) < 0.1, "Right: 0.25. Wrong: the rest, 0.75.")
+
+def right(answer):
+    return abs(answer - 20 * np.log10(0.25 / 0.75)) < 0.1
+
+
+show.exercise(1, nothing_db, right, "Right: 0.25. Wrong: the rest, 0.75.")
 
 # %% [markdown]
 # <details><summary>Solution 1</summary>
@@ -193,17 +205,24 @@ show.exercise(1, nothing_db, lambda answer: abs(answer - 20 * np.log10(0.25 / 0.
 # ceiling by much, so know it before you train. (`net` is the whole network; `oracle=True` makes it use the ideal masks.)
 
 # %%
+torch.manual_seed(0)
+config = AttractorConfig()
+net = SpeakerAttractor(config)
+if START == "shipped":
+    net.load_state_dict(training.read(SHIPPED))
 unseen = mixtures(np.random.default_rng(1), strangers, 8, 2)
 with torch.no_grad():
     out = net(unseen["mix"], unseen["sources"], oracle=True)
-print(f"ideal masks on {len(unseen['mix'])} mixtures of strangers: {gain_db(out['est_sources'], unseen).mean():.1f} dB better than nothing")
+ideal_db = gain_db(out["est_sources"], unseen).mean()
+print(f"ideal masks on 8 mixtures of strangers: {ideal_db:.1f} dB better than nothing")
 
 # %% tags=["nbval-check-output"]
 for length in (1600, 1601, 48_000):  # any length comes back whole: odd ones, too
     wav = torch.randn(2, 1, length, generator=torch.Generator().manual_seed(length))
     fresh = SpeakerAttractor(config)
     code = fresh.encode(wav)
-    print("wav", list(wav.shape), "-> code", list(code.shape), "-> back, equal:", torch.allclose(fresh.decode(code, length), wav, atol=1e-3))
+    equal = torch.allclose(fresh.decode(code, length), wav, atol=1e-3)
+    print("wav", list(wav.shape), "-> code", list(code.shape), "-> back, equal:", equal)
 
 # %% [markdown]
 # ## 4. The idea: directions
@@ -237,17 +256,22 @@ def naive_attractor(V, level, mask):
 
 
 torch.manual_seed(0)
-small = SpeakerAttractor(AttractorConfig(window=32, hop=16, D=5, channels=8, hidden=8, width=6, repeats=1, blocks=2))
+tiny = {"window": 32, "hop": 16, "D": 5, "channels": 8, "hidden": 8, "width": 6}
+small = SpeakerAttractor(AttractorConfig(**tiny, repeats=1, blocks=2))
 sources = torch.randn(1, 2, 200)
+mix = sources.sum(1, keepdim=True)
 with torch.no_grad():
-    ours = small(sources.sum(1, keepdim=True), sources)
-    level, levels = modulus(small.encode(sources.sum(1, keepdim=True)))[0, 0], modulus(small.encode(sources))[0]
+    ours = small(mix, sources)
+    level = modulus(small.encode(mix))[0, 0]
+    levels = modulus(small.encode(sources))[0]
     V = small.out(small.bins(level[None])[0])[0].unflatten(1, (-1, 5))
-    twins = torch.stack([naive_attractor(V, level, one / levels.sum(0)) for one in levels])
+    twins = torch.stack([naive_attractor(V, level, own / levels.sum(0)) for own in levels])
+    cosine = torch.nn.functional.normalize(V, dim=2) @ twins.T  # [F, N, S]
+    masks = (small.sharpness.exp() * cosine).softmax(2).permute(2, 0, 1)
 assert torch.allclose(twins, ours["attractors"][0], atol=1e-5)
-cosine = torch.nn.functional.normalize(V, dim=2) @ twins.T  # [F, N, S]
-assert torch.allclose((small.sharpness.exp() * cosine).softmax(2).permute(2, 0, 1), ours["masks"][0], atol=1e-4)
-print("twins agree:", list(ours["attractors"].shape), "masks sum to one:", torch.allclose(ours["masks"].sum(1), torch.ones(1)))
+assert torch.allclose(masks, ours["masks"][0], atol=1e-4)
+whole = torch.allclose(ours["masks"].sum(1), torch.ones(1))
+print("twins agree:", list(ours["attractors"].shape), "masks sum to one:", whole)
 
 # %% [markdown]
 # ## 5. Three losses, and a question of order
@@ -269,7 +293,7 @@ print("twins agree:", list(ours["attractors"].shape), "masks sum to one:", torch
 # $$L_\text{affinity} = \sum_{i,j} w_i w_j\, (v_i \cdot v_j - y_i \cdot y_j)^2$$
 #
 # Three seconds have 48,000 points, and so two thousand million pairs. Nobody has to look at them: the sum over all pairs of
-# $(a_i \cdot b_j)^2$ is the squared size of the small matrix $A^\top\! B$. The twin in section 6 does look at all pairs.
+# $(a_i \cdot b_j)^2$ is the squared size of the small matrix $A^\top\! B$. The twin in section 6 does look at all pairs, of forty points.
 #
 # ### Who is who?
 #
@@ -282,12 +306,16 @@ print("twins agree:", list(ours["attractors"].shape), "masks sum to one:", torch
 # %% tags=["nbval-check-output"]
 def naive_si_sdr(est, ref):
     est, ref = est - est.mean(), ref - ref.mean()
-    copy = (est @ ref) / (ref @ ref) * ref  # how much of est is a copy of ref; the rest is anything else: [SISDR] eq. (3)
-    return 10 * torch.log10((copy @ copy) / ((est - copy) @ (est - copy)))
+    copied = (est @ ref) / (ref @ ref) * ref  # the copy of ref: [SISDR] eq. (3)
+    rest = est - copied
+    return 10 * torch.log10((copied @ copied) / (rest @ rest))
+
 
 sources, noise = torch.randn(2, 3, 500, generator=torch.Generator().manual_seed(0))
-table = losses.pairwise(est_sources := (sources[[2, 0, 1]] + 0.5 * noise)[None], sources[None])  # estimate 0 is source 2, and so on
-assert all(abs(table[0, e, s] + naive_si_sdr(est_sources[0, e], sources[s])) < 0.2 for e in range(3) for s in range(3))
+estimates = sources[[2, 0, 1]] + 0.5 * noise  # estimate 0 is source 2, and so on
+table = losses.pairwise(estimates[None], sources[None])
+for e, s in itertools.product(range(3), range(3)):
+    assert abs(table[0, e, s] + naive_si_sdr(estimates[e], sources[s])) < 0.2
 print("twins agree: source 0, 1, 2 is estimate", losses.pit(table)[1][0].tolist())
 
 # %% [markdown]
@@ -300,8 +328,14 @@ print("twins agree: source 0, 1, 2 is estimate", losses.pit(table)[1][0].tolist(
 # %%
 greedy = None  # for example: def greedy(table): ...
 
-show.exercise(2, greedy, lambda answer: list(answer(np.array([[1.0, 9, 9], [9, 9, 2], [9, 3, 9]]))) == [0, 2, 1]
-              and list(answer(np.array([[1.0, 2], [2, 9]]))) == [0, 1], "np.unravel_index(table.argmin(), table.shape)")
+
+def right(answer):
+    easy = answer(np.array([[1.0, 9, 9], [9, 9, 2], [9, 3, 9]]))
+    lured = answer(np.array([[1.0, 2], [2, 9]]))
+    return list(easy) == [0, 2, 1] and list(lured) == [0, 1]
+
+
+show.exercise(2, greedy, right, "np.unravel_index(table.argmin(), table.shape)")
 
 # %% [markdown]
 # <details><summary>Solution 2</summary>
@@ -337,56 +371,70 @@ show.exercise(2, greedy, lambda answer: list(answer(np.array([[1.0, 9, 9], [9, 9
 # affinity contains, left out. That brought it under 15 %, and more decibels, too.
 
 # %%
-WEIGHTS = {"recon": 1.0, "circle": 5.0, "compact": 2.0, "affinity": 0.0}  # the last one from stage three on
-
-
-def basis(nets, batch):
-    """Ideal masks: only encoder and decoder learn."""
-    yield "net", {"recon": losses.negative_si_sdr(nets["net"](batch["mix"], batch["sources"], oracle=True)["est_sources"], batch["sources"]).mean()}
-
-
 def affinity(v, y):
-    """Deep clustering of unit points v [B, P, D] and whose they are, y [B, P, S], both times the root of their weight."""
-    return sum(k * (a.transpose(1, 2) @ b).float().square().sum((1, 2)) for k, a, b in ((1, v, v), (-2, v, y), (1, y, y))).mean()
+    """Deep clustering of v [B, P, D]; y [B, P, S] says whose; both times the root of a weight."""
+    def pairs(a, b):  # the sum of (a_i . b_j)^2 over all pairs
+        return (a.transpose(1, 2) @ b).float().square().sum((1, 2))
+    return (pairs(v, v) - 2 * pairs(v, y) + pairs(y, y)).mean()
 
 
-v, y = torch.randn(1, 40, 5, generator=torch.Generator().manual_seed(1)), torch.rand(1, 40, 2, generator=torch.Generator().manual_seed(2))
-assert torch.isclose(affinity(v, y), sum((v[0, i] @ v[0, j] - y[0, i] @ y[0, j]) ** 2 for i in range(40) for j in range(40)), rtol=1e-4)
+v = torch.randn(1, 40, 5, generator=torch.Generator().manual_seed(1))
+y = torch.rand(1, 40, 2, generator=torch.Generator().manual_seed(2))
+gaps = [v[0, i] @ v[0, j] - y[0, i] @ y[0, j] for i in range(40) for j in range(40)]
+assert torch.isclose(affinity(v, y), torch.stack(gaps).square().sum(), rtol=1e-4)
 
 
 def attract(nets, batch):
     """[SATTS] eq. (3), with weights; and the affinity of all points."""
     out = nets["net"](batch["mix"], batch["sources"])
-    root = out["weight"].sum(1).sqrt()  # [B, F, N]
-    points = (out["V"] * root.unsqueeze(3)).flatten(1, 2), (out["weight"] / root.unsqueeze(1).clamp_min(1e-6)).flatten(2).transpose(1, 2)
-    yield "net", {"recon": losses.negative_si_sdr(out["est_sources"], batch["sources"]).mean(),
-                  "circle": losses.circle(out["attractors"].flatten(0, 1), batch["who"].flatten()),
-                  "compact": losses.compactness(out["cosine"], out["weight"]), "affinity": affinity(*points)}
+    weight = out["weight"]  # [B, S, F, N]
+    root = weight.sum(1).sqrt()
+    points = (out["V"] * root.unsqueeze(3)).flatten(1, 2)
+    owners = (weight / root.unsqueeze(1).clamp_min(1e-6)).flatten(2).transpose(1, 2)
+    recon = losses.negative_si_sdr(out["est_sources"], batch["sources"]).mean()
+    circle = losses.circle(out["attractors"].flatten(0, 1), batch["who"].flatten())
+    terms = {"recon": recon, "circle": circle, "affinity": affinity(points, owners)}
+    terms["compact"] = losses.compactness(out["cosine"], weight)
+    yield "net", terms
+
+# %%
+WEIGHTS = {"recon": 1.0, "circle": 5.0, "compact": 2.0, "affinity": 0.0}
+STAGES = {  # learning rate, steps at quick and at full budget, weights that change
+    "attractors": (1e-3, 24, 4000, {}),
+    "apart": (1e-3, 8, 3000, {"circle": 8.0, "affinity": 30.0}),
+    "known": (6e-4, 6, 4700, {"circle": 28.0, "compact": 0.0, "affinity": 40.0}),
+}
+
+
+def basis(nets, batch):
+    """Ideal masks: only encoder and decoder learn."""
+    out = nets["net"](batch["mix"], batch["sources"], oracle=True)
+    yield "net", {"recon": losses.negative_si_sdr(out["est_sources"], batch["sources"]).mean()}
 
 
 def stage(name, step, parts, lr, steps, average=None):
     """Train `parts` of net; the averaged weights stay where asked."""
     gentle = 0.1 if START == "shipped" else 1.0
-    return stages.stage(name, step, {"net": net}, {"net": parts}, draw, steps, lr=lr * gentle, folder=RUN,
-                        weights=WEIGHTS, warmup=min(200, steps // 5), average=average and ("net", average),
-                        betas=(0.9, 0.999), seed=len(name), log_every=budget.pick(quick=10, full=50))
+    return stages.stage(name, step, {"net": net}, {"net": parts}, draw, steps, lr=lr * gentle,
+                        folder=RUN, weights=WEIGHTS, warmup=min(200, steps // 5),
+                        average=average and ("net", average), betas=(0.9, 0.999), seed=len(name),
+                        log_every=budget.pick(quick=2, full=50))
 
-# %%
 if BUDGET == "quick":  # begins anew each time; a full run continues where it was stopped
     shutil.rmtree(RUN, ignore_errors=True)
 _, bill = stage("basis", basis, [net.encoder, net.decoder], 1e-4, budget.pick(quick=10, full=400))
 rest = [net.inputs, net.body, net.narrow, net.out, torch.nn.ParameterList([net.sharpness])]
 
 # %%
-log, bills = [], [bill]
+log = []
+spent = [f"basis {bill['steps']} steps in {bill['seconds']:.0f} s"]
 for name, (lr, quick, full, weights) in STAGES.items():
     WEIGHTS.update(weights)
+    steps = budget.pick(quick, full)
     before = log[-1]["step"] if log else 0
-    lines, bill = stage(name, attract, rest, lr, budget.pick(quick=quick, full=full),
-                        average=budget.pick(quick=0.9, full=0.998))
+    lines, bill = stage(name, attract, rest, lr, steps, budget.pick(quick=0.9, full=0.998))
     log += [line | {"step": before + line["step"]} for line in lines]
-    bills.append(bill)
-spent = [f"{bill['stage']} {bill['steps']} steps in {bill['seconds']:.0f} s" for bill in bills]
+    spent.append(f"{name} {steps} steps in {bill['seconds']:.0f} s")
 show.display(show.losses(log, ["recon"], "Minus SI-SDR (dB): lower is better"),
              show.losses(log, ["circle", "compact", "affinity"], "Who points where"))
 
@@ -407,26 +455,30 @@ show.display(show.losses(log, ["recon"], "Minus SI-SDR (dB): lower is better"),
 
 # %%
 net.cpu().eval()
-seen, one = {}, {name: value[:1] for name, value in unseen.items()}
+kept = {}
+first = {name: value[:1] for name, value in unseen.items()}
 
 
 def find(points, weight, speakers=2):
     """people.people, with its points kept for the picture."""
-    seen.update(points=points.numpy()[:: len(points) // 1500 + 1])
+    kept["points"] = points.numpy()[:: len(points) // 1500 + 1]
     return people.people(points, weight, net.config.counting, speakers)
 
 
-found = net.separate(one["mix"], find)
-levels = modulus(net.encode(one["sources"]))[0].detach().numpy()  # [S, F, N]
-owner = np.array(["person 1", "person 2"])[(seen["points"] @ found.attractors.T).argmax(1)]
-flat = (seen["points"] - seen["points"].mean(0)) @ np.linalg.svd(seen["points"] - seen["points"].mean(0), full_matrices=False)[2][:2].T
+found = net.separate(first["mix"], find)
+levels = modulus(net.encode(first["sources"]))[0].detach().numpy()  # [S, F, N]
+owner = np.array(["person 1", "person 2"])[(kept["points"] @ found.attractors.T).argmax(1)]
+centred = kept["points"] - kept["points"].mean(0)
+flat = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
 show.display(show.voices(flat, owner, "Points of the mixture on their sphere, seen from outside"))
 
 fig, (upper, lower) = show.figure(2, 1)
 show.draw_mixture(upper, found.level, found.masks, SECONDS, 4000, "found by the network")
 show.draw_mixture(lower, found.level, levels / levels.sum(0), SECONDS, 4000, "ideal masks")
-show.display(fig, *(show.player(audio.normalise(wav), label=f"found: person {i + 1}") for i, wav in enumerate(found.wavs)))
-print(f"SI-SDR improvement: {gain_db(torch.tensor(found.wavs)[None], one)[0]:.1f} dB")
+show.display(fig)
+for i, wav in enumerate(found.wavs):
+    show.display(show.player(audio.normalise(wav), label=f"found: person {i + 1}"))
+print(f"SI-SDR improvement: {gain_db(torch.tensor(found.wavs)[None], first)[0]:.1f} dB")
 
 # %% [markdown]
 # (Colours may be exchanged between the two pictures: the network does not know who is called *one*.)
@@ -436,10 +488,12 @@ print(f"SI-SDR improvement: {gain_db(torch.tensor(found.wavs)[None], one)[0]:.1f
 
 # %%
 def harder(sharpness):
-    """The mixture of section 1, taken apart with another sharpness, by a copy of the network."""
-    (other := copy.deepcopy(net)).sharpness.data.fill_(np.log(sharpness))
+    """Take the mixture of section 1 apart with another sharpness, by a copy of the network."""
+    other = copy.deepcopy(net)
+    other.sharpness.data.fill_(np.log(sharpness))
     wav = other.separate(torch.tensor(demo.sum(0))[None, None], find).wavs[0]
-    show.display(show.player(audio.normalise(wav), label=f"louder person, sharpness {sharpness:g} (learned: {net.sharpness.exp():.1f})"))
+    label = f"louder person, sharpness {sharpness:g} (learned: {net.sharpness.exp():.1f})"
+    show.display(show.player(audio.normalise(wav), label=label))
 
 
 show.sliders(harder, sharpness=(1.0, 41.0, 4.0, 9.0))
@@ -453,12 +507,21 @@ show.sliders(harder, sharpness=(1.0, 41.0, 4.0, 9.0))
 # %%
 move = None  # for example: def move(points, centres): ...
 
-rng = np.random.default_rng(0)
-unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (rng.standard_normal((60, 5)), rng.standard_normal((2, 5)))]
-owner = (unit[0] @ unit[1].T).argmax(1)
-sums = np.stack([unit[0][owner == k].sum(0) for k in range(2)])
-show.exercise(3, move, lambda answer: np.allclose(answer(*unit), sums / np.linalg.norm(sums, axis=1, keepdims=True)),
-              "owner = (points @ centres.T).argmax(1); then sums, made unit again.")
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def right(answer):
+    rng = np.random.default_rng(0)
+    points = unit(rng.standard_normal((60, 5)))
+    centres = unit(rng.standard_normal((2, 5)))
+    owner = (points @ centres.T).argmax(1)
+    sums = np.stack([points[owner == k].sum(0) for k in range(2)])
+    return np.allclose(answer(points, centres), unit(sums))
+
+
+show.exercise(3, move, right, "owner = (points @ centres.T).argmax(1); then sums, made unit again.")
 
 # %% [markdown]
 # <details><summary>Solution 3</summary>
@@ -497,9 +560,15 @@ def nearness(mix):
 
 # %%
 count = budget.pick(quick=8, full=150)
-asked = [(nearness(mix), S) for S in (1, 2, 3, 4) for mix in mixtures(np.random.default_rng([2, S]), learn, count, S)["mix"]]
-line = LogisticRegression(C=1000, max_iter=20000, class_weight={1: 1, 2: 1, 3: 1, 4: 0.1}).fit(*zip(*asked))
-net.config = config = dataclasses.replace(config, counting=tuple(map(tuple, np.c_[line.coef_, line.intercept_].round(2).tolist())))
+cosines, heads = [], []
+for S in (1, 2, 3, 4):
+    for mix in mixtures(np.random.default_rng([2, S]), learn, count, S)["mix"]:
+        cosines.append(nearness(mix))
+        heads.append(S)
+rare = {1: 1, 2: 1, 3: 1, 4: 0.1}
+line = LogisticRegression(C=1000, max_iter=20000, class_weight=rare).fit(cosines, heads)
+factors = np.c_[line.coef_, line.intercept_].round(2).tolist()
+net.config = dataclasses.replace(config, counting=tuple(map(tuple, factors)))
 
 # %% [markdown]
 # ## 8. How good is it?
@@ -510,37 +579,33 @@ net.config = config = dataclasses.replace(config, counting=tuple(map(tuple, np.c
 # talking over them. **Time**: seconds of work for a second of sound, here.
 
 # %%
-JUDGED = budget.pick(quick=6, full=200)
-
-
-def counted(people, count):
-    """Share of mixtures of 1, 2 and 3 people, `count` each, that are counted right."""
-    return np.mean([len(net.separate(mix[None], lambda *points: find(*points, None)).wavs) == S for S in (1, 2, 3)
-                    for mix in mixtures(np.random.default_rng([3, S]), people, count, S)["mix"]])
-
-
 def judged(S, count):
-    """dB [count], and attractor [count * S, D], who and number of the mixture [count * S], of mixtures of S strangers."""
-    gains, attractors, names = [], [], []
+    """Take `count` mixtures of S strangers apart: dB [count]; attractors, who, mixture."""
+    gains = []
+    attractors = []
+    names = []
     for i in range(count):
-        batch = {name: value[:1] for name, value in mixtures(np.random.default_rng([7, S, i]), strangers, 4, S).items()}
-        result = net.separate(batch["mix"], lambda p, w: find(p, w, S))
+        four = mixtures(np.random.default_rng([7, S, i]), strangers, 4, S)
+        batch = {name: value[:1] for name, value in four.items()}
+        result = net.separate(batch["mix"], lambda points, weight: find(points, weight, S))
         est_sources = torch.tensor(result.wavs)[None]
+        _, order = losses.pit(losses.pairwise(est_sources, batch["sources"]))
         gains.append(gain_db(est_sources, batch)[0])
-        attractors.append(result.attractors[losses.pit(losses.pairwise(est_sources, batch["sources"]))[1][0].numpy()])
+        attractors.append(result.attractors[order[0].numpy()])
         names.append(batch["who"][0].numpy())
-    return np.array(gains), np.concatenate(attractors), np.concatenate(names), np.repeat(np.arange(count), S)
+    number = np.repeat(np.arange(count), S)
+    return np.array(gains), np.concatenate(attractors), np.concatenate(names), number
 
 
+JUDGED = budget.pick(quick=6, full=200)
 db, attractors, who, mixture = judged(2, JUDGED)
-figures = {"si_sdri_2": float(db.mean()), "si_sdri_3": float(judged(3, JUDGED // 2)[0].mean()),
-           "speakers_right": counted(strangers, JUDGED // 3)}
-show.display(show.table([figures], f"{JUDGED} mixtures of two, {len(strangers.groups)} unseen speakers, {SECONDS:g} s each"))
 i, j = np.triu_indices(len(who), 1)
-i, j = (x[mixture[i] != mixture[j]] for x in (i, j))
-cosines, alike = (attractors[i] * attractors[j]).sum(1), who[i] == who[j]
-figures["eer"], threshold = metrics.eer(cosines, alike)
-show.display(show.scores(cosines, alike, threshold, f"Attractors from different mixtures: EER {100 * figures['eer']:.1f} %"))
+apart = mixture[i] != mixture[j]
+cosines = (attractors[i] * attractors[j]).sum(1)[apart]
+alike = (who[i] == who[j])[apart]
+eer, threshold = metrics.eer(cosines, alike)
+title = f"Attractors from different mixtures: EER {100 * eer:.1f} %"
+show.display(show.scores(cosines, alike, threshold, title))
 
 # %% [markdown]
 # Put this beside lesson 01. There a vector was made from a *clean* clip; here from half of a mixture, by a network whose
@@ -550,20 +615,35 @@ show.display(show.scores(cosines, alike, threshold, f"Attractors from different 
 #
 # ## 9. Keep it
 #
-# As always with a card. The figures stand there with their protocol, since 10 dB on three-second mixtures of clean speech
+# As always with a card. Before that, decibels for three, heads, and time. The figures stand there with their protocol, since 10 dB on three-second mixtures of clean speech
 # are not 10 dB at a party.
 
 # %%
-long, started = torch.tensor(np.resize(demo.sum(0), 10 * audio.RATE))[None, None], time.time()
-net.separate(long, lambda p, w: find(p, w, None))
-figures["real_time_factor"] = (time.time() - started) / 10
+def counted(crowd, count):
+    """Share of mixtures of 1, 2 and 3 people, `count` each, that are counted right."""
+    hits = []
+    for S in (1, 2, 3):
+        for mix in mixtures(np.random.default_rng([3, S]), crowd, count, S)["mix"]:
+            result = net.separate(mix[None], lambda points, weight: find(points, weight, None))
+            hits.append(len(result.wavs) == S)
+    return np.mean(hits)
+
+
+long = torch.tensor(np.resize(demo.sum(0), 10 * audio.RATE))[None, None]
+started = time.time()
+net.separate(long, lambda points, weight: find(points, weight, None))
+figures = {"real_time_factor": (time.time() - started) / 10, "eer": eer}
+figures |= {"si_sdri_2": db.mean(), "si_sdri_3": judged(3, JUDGED // 2)[0].mean()}
+figures["speakers_right"] = counted(strangers, JUDGED // 3)
 figures = {name: round(float(value), 4) for name, value in figures.items()}
-figures["protocol"] = (f"{JUDGED} mixtures of 2 (dB, EER), {JUDGED // 2} of 3, {JUDGED // 3} each of 1, 2, 3 (speakers_right; K is given "
-                       f"elsewhere); {SECONDS:g} s, gains r and 1 - r, r in 0.25 to 0.75, {len(strangers.groups)} unseen speakers; "
-                       f"10 s of sound on {torch.get_num_threads()} threads for real_time_factor")
-card = {"name": "attractor", "source": "notebooks/src/02_speaker_attractors.py", **corpus.credits(learn.rows),
-        "budget": f"{BUDGET}, from {START}: {'; '.join(spent)}; {BATCH} mixtures of {SECONDS:g} s a step; {budget.device()}", "figures": figures}
-training.save(RUN / "export", net, config, card, pack=True)
+figures["protocol"] = (
+    f"{JUDGED} mixtures of 2 (dB, EER), {JUDGED // 2} of 3, {JUDGED // 3} each of 1, 2, 3 "
+    f"(speakers_right; K is given elsewhere); {SECONDS:g} s, gains r and 1 - r, r in 0.25 to 0.75, "
+    f"{len(strangers.groups)} unseen speakers; 10 s on {torch.get_num_threads()} threads for speed")
+work = f"{'; '.join(spent)}; {BATCH} mixtures of {SECONDS:g} s a step; {budget.device()}"
+card = {"name": "attractor", "source": "notebooks/src/02_speaker_attractors.py", "figures": figures}
+card |= {**corpus.credits(learn.rows), "budget": f"{BUDGET}, from {START}: {work}"}
+training.save(RUN / "export", net, net.config, card, pack=True)
 show.display(show.table([{"card": key, "says": str(value)} for key, value in card.items()]))
 
 # %% [markdown]
