@@ -260,7 +260,7 @@ for label, phase in (("with its own phase", complex_spec.angle()), ("with random
 # It is no model, just the physics of a textbook.
 
 # %%
-# Hz; means of 33 men (Peterson and Barney, 1952)
+# Hz; means of 33 men [PETERSON]
 FORMANTS = {"ah": (730, 1090, 2440), "ee": (270, 2290, 3010), "oo": (300, 870, 2240)}
 
 

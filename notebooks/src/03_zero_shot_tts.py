@@ -22,8 +22,8 @@
 #
 # Quick budget (two CPU cores): about two minutes. Twenty virtual voices and some hundred steps make no voice from
 # nothing, so a quick run *continues from the shipped weights*, gently, and you can hear what you are doing. The switch
-# is called `START`, in section 4. Full budget starts from nothing; the shipped weights came from it and then from the
-# finish of lesson 04 (to come) and the polish, as their card says. It is meant for a
+# is called `START`, in section 4. Full budget starts from nothing; the shipped weights went on from there through the
+# losses of lesson 04, a polish of the decoder and the finish of lesson 06, as their card says. It is meant for a
 # GPU; on a Colab T4 we expect about fifty minutes after the download. That is an estimate from counted
 # operations (1.05 million billion, of which two fifths are in the joint finish), not a measurement.
 
@@ -552,7 +552,8 @@ show.exercise(1, frames, lambda answer: abs(answer - 4) < 0.01, "Minimise (log a
 #
 # **A warning about the judge.** Here SECS is measured with the very encoder whose vectors steer the model. A student who
 # grades his own paper is lenient: the model may learn to please *this* encoder in ways no ear would notice. A judge that
-# took no part in the training is worth more; the figures of the README come from one, so expect other numbers there.
+# took no part in the training is worth more; the figures in the README and in the card come from such a judge, so expect
+# other numbers there.
 
 # %%
 try:  # a recogniser by name or folder; without one there is no WER
@@ -620,7 +621,8 @@ show.display(show.table([{"card": key, "says": str(value)} for key, value in car
 # - **Two voices.** `say(WORDS, torch.nn.functional.normalize(voice + other_voice, dim=0))`: a person who does not exist.
 #   Lesson 04 is about filling the space between voices on purpose.
 # - **The slow way.** Train `joint` alone from nothing, for as many *seconds* as the stages took, and compare by ear.
-# - **Longer.** `DEMO_BUDGET=full accelerate launch notebooks/src/03_zero_shot_tts.py` is this same file, without pictures.
+# - **Longer.** `DEMO_BUDGET=full .venv/bin/accelerate launch notebooks/src/03_zero_shot_tts.py` is this same file,
+#   without pictures.
 #
 # Sources: SATTS (Goswami and Harada, 2022), VITS (Kim et al., 2021), SV2TTS (Jia et al., 2018), GE2E (Wan et al., 2018),
 # Glow-TTS (Kim et al., 2020) for the search, neural spline flows (Durkan et al., 2019), Vocos (Siuzdak, 2024), HiFi-GAN

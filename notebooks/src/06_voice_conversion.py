@@ -320,7 +320,8 @@ print({part: f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} million numb
 #
 # But nobody will ever convert a clip into its own voice (with detail 1, flow and prior cancel on that way, and only the decoder learns
 # from it), and for another voice there is no recording to compare with. The paper stops here. We let the same words go through
-# in the voice of the *next* clip of the batch as well, the very path that conversion takes, and ask those who need no recording:
+# in the voice of the *next* clip of the batch as well, nearly the path that conversion takes (which adds
+# a little noise and corrects its latents besides), and ask those who need no recording:
 #
 # | term | who judges | what it holds fast |
 # |---|---|---|
@@ -680,7 +681,8 @@ show.display(show.table([{"card": key, "says": str(value)} for key, value in car
 # - **Take a remedy away.** Replace `standardise` by the identity, or `mel_hat` by `mel` in `stretches`, train again, and watch
 #   SECS to the source rise. Which of the four hiding places matters most?
 # - **Whisper** into the microphone. A whisper has no pitch at all. What does the model do with f0 = 0 throughout?
-# - **Longer.** `DEMO_BUDGET=full accelerate launch notebooks/src/06_voice_conversion.py` is this same file, without pictures.
+# - **Longer.** `DEMO_BUDGET=full .venv/bin/accelerate launch notebooks/src/06_voice_conversion.py` is this same file,
+#   without pictures.
 #
 # Sources: Flow-VAE VC (Xu et al., 2023), NANSY (Choi et al., 2021) for the perturbation, AdaIN-VC (Chou et al., 2019) for
 # instance normalisation, VITS (Kim et al., 2021), YourTTS (Casanova et al., 2022) for the consistency of voices. The README
