@@ -70,10 +70,6 @@ WORDS = "The ship sails at dawn, whether or not you are on board."
 voices, virtual = Voices.load(), corpus.rows(split="valid")
 
 
-def unit(x):
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
-
-
 def say(net, kind, spk_emb, words=WORDS):
     torch.manual_seed(0)
     return audio.normalise(net.infer(torch.tensor([text.encode(words)]), torch.tensor(spk_emb)[None], kind=kind)[0][0, 0].numpy())
@@ -87,6 +83,10 @@ def say(net, kind, spk_emb, words=WORDS):
 # the mistakes of the one before. Remember how it sounds: in section 6 the same two voices speak without that detour.
 
 # %%
+def unit(x):
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
 pair = [audio.normalise(np.resize(corpus.wav(row), 4 * audio.RATE)) for row in (virtual[0], virtual[-1])]
 show.display(show.player(audio.normalise(sum(pair)), label="two at once"))
 for i, part in enumerate(voices.extract((audio.RATE, sum(pair)), speakers=2)):
