@@ -75,8 +75,6 @@ encoder, encoder_card = training.load(CHECKPOINTS / "speaker_encoder", SpeakerEn
 codec, codec_card = training.load(CHECKPOINTS / "codec", Codec, CodecConfig)
 vits, vits_card = training.load(CHECKPOINTS / "tts", Vits, VitsConfig, codec=codec)
 lender = training.fingerprint(codec)
-START = os.environ.get("VOICE_ATLAS_START", budget.pick(quick="shipped", full="nothing"))
-START = START if (CHECKPOINTS / "flow_vae").is_dir() else "nothing"
 if BUDGET == "quick":  # begins anew each time; a full run continues where it was stopped
     shutil.rmtree(RUN, ignore_errors=True)
 RUN.mkdir(parents=True, exist_ok=True)
@@ -87,6 +85,8 @@ RUN.mkdir(parents=True, exist_ok=True)
 # `VOICE_ATLAS_START` sets it; by default, quick runs take the shipped weights if there are any. Now listen.
 
 # %%
+START = os.environ.get("VOICE_ATLAS_START", budget.pick(quick="shipped", full="nothing"))
+START = START if (CHECKPOINTS / "flow_vae").is_dir() else "nothing"
 virtual = corpus.rows()  # the embedded corpus: its last three speakers are nobody's training data
 source, target = (next(row for row in virtual if row["speaker"] == speaker) for speaker in ("va-21", "va-20"))
 show.display(show.player(corpus.wav(source), label="source"), show.player(corpus.wav(target), label="voice to borrow"))
