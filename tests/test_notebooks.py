@@ -27,8 +27,6 @@ WIDE = {
     "06_voice_conversion": 115,
     "10_the_atlas": 36,
 }
-# Lines of the longest cell where there are more than build.MAX_LINES.  Only ever lower these.
-LONG = {"03_zero_shot_tts": 27}
 
 
 @pytest.mark.parametrize("source", build.lessons(), ids=lambda source: source.stem)
@@ -55,11 +53,7 @@ def test_cells_are_short(source):
     """Of the source, so that it is known before an hour of building."""
     notebook = jupytext.read(source)
     faults = [fault for fault in build.style_problems(notebook, source.stem) if "code cell" in fault]
-    if source.stem in LONG:
-        longest = f"the longest code cell has {LONG[source.stem]} lines, the most is {build.MAX_LINES}"
-        assert faults == [longest], "lower LONG, or leave it out"
-    else:
-        assert not faults
+    assert not faults
 
 
 def first(notebook, kind="code", tag=None):

@@ -144,13 +144,6 @@ if START == "shipped" and (CHECKPOINTS / "discriminator").is_dir():
     critic.load_state_dict(training.read(CHECKPOINTS / "discriminator"))
 
 
-@torch.inference_mode()
-def again(wav, spk_emb):
-    """wav [T] through posterior and decoder, the mean of z without noise: [T // HOP * HOP]."""
-    m_q, _, g = codec.encode(torch.tensor(wav)[None, None], spk_emb[None])
-    return codec.decoder(m_q, g)[0, 0].numpy()
-
-
 def say(words, spk_emb, seed=0, **how):
     """words in a voice [D]: (wav [T], path [N, F]); `how` goes to Vits.infer."""
     torch.manual_seed(seed)
@@ -177,6 +170,13 @@ print({part: f"{sum(p.numel() for p in net.parameters()) / 1e6:.1f} M" for part,
 # The twin below takes *both* by brute force, from 200,000 samples and textbook log-probabilities.
 
 # %% tags=["nbval-check-output"]
+@torch.inference_mode()
+def again(wav, spk_emb):
+    """wav [T] through posterior and decoder, the mean of z without noise: [T // HOP * HOP]."""
+    m_q, _, g = codec.encode(torch.tensor(wav)[None, None], spk_emb[None])
+    return codec.decoder(m_q, g)[0, 0].numpy()
+
+
 m_q, logs_q, m_p, logs_p = 0.5 * torch.randn(4, 1, 3, 5, generator=torch.Generator().manual_seed(0))  # C = 3, F = 5
 q, p = torch.distributions.Normal(m_q, logs_q.exp()), torch.distributions.Normal(m_p, logs_p.exp())
 z = q.sample((200_000,))[:, 0]
