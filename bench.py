@@ -83,6 +83,14 @@ def decoding(name, decoder, z, g):
     return Job(name, functools.partial(decoder, z, g), (decoder,))
 
 
+def hearing(codec):
+    """The job of the codec of frames: a voice at 150 Hz for SECONDS."""
+    frames = round(SECONDS * audio.RATE / codec.config.hop)
+    mel = torch.randn(1, codec.config.M, frames) - 5
+    f0 = torch.full((1, frames), 150.0)
+    return Job("our decoder (harmonic)", functools.partial(codec, mel, f0), (codec,))
+
+
 def inference(voices):
     """Jobs that make SECONDS of sound each: two sizes of HiFi-GAN, then ours."""
     config = voices.codec.config
@@ -93,6 +101,8 @@ def inference(voices):
         decoder = fuse_weight_norm(HiFiGANDecoder(config.C, config.G, channels).eval())
         jobs.append(decoding(name, decoder, z, g))
     jobs.append(decoding(f"our decoder ({config.decoder})", voices.codec.decoder, z, g))
+    if voices.bundle.has("harmonic"):
+        jobs.append(hearing(voices.bundle["harmonic"]))
     clip = (audio.RATE, corpus.wav(corpus.rows()[0]))
     speed = voices.speak(WORDS, clip).facts["seconds"] / SECONDS  # that makes the sentence SECONDS long
     speed = min(FASTEST, max(SLOWEST, speed))
