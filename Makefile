@@ -25,7 +25,7 @@ test: lint  ## lint, layers, tests, then every notebook under nbval
 	$(QUICK) OMP_NUM_THREADS=1 $(RUN) -m pytest tests $(UMAP:%=--ignore=%)  # one thread: runs compare to the bit
 	$(QUICK) $(RUN) -m pytest $(UMAP)  # apart: umap changes the number of threads of its process
 	@test -n "$(NOTEBOOKS)" || echo "no notebooks built yet: nothing for nbval to run"
-	@test -z "$(NOTEBOOKS)" || { set -x; $(QUICK) $(RUN) -m pytest --nbval-lax --nbval-current-env \
+	@test -z "$(NOTEBOOKS)" || { set -x; $(QUICK) OMP_NUM_THREADS=1 $(RUN) -m pytest --nbval-lax --nbval-current-env \
 		--nbval-cell-timeout=180 --nbval-kernel-startup-timeout=120 $(NOTEBOOKS); }
 
 lint: .venv/.dev  ## ruff and import-linter

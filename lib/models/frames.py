@@ -12,6 +12,9 @@ MIDDLE_HZ, SPREAD = 150.0, 0.35  # log f0 is told as log(hz / 150) / .35: about 
 LOWEST, HIGHEST = -2.8, 3.4  # of that, when it is heard again: 56 to 493 Hz
 TIME_CHANNELS = 128  # sine and cosine of the time at 64 speeds,
 TIME_SPEED, TIME_SPAN = 10.0, 1000.0  # the fastest 10 radians in all, the slowest a thousandth of that
+# Chosen on 20 lines of accented people whose clips it did not learn from (card of the checkpoint): at noise
+# .7 and 6 steps words blur (wer .30 for .12), without guidance the voice does (secs .708 for .716).
+STEPS, GUIDANCE, NOISE_SCALE = 12, 1.5, 0.1
 LATENT_SECONDS, FRAME_SECONDS = 0.016, 0.0125  # of a frame of the latents, of a frame of the codec
 
 
@@ -109,7 +112,7 @@ class Frames(nn.Module):
         return self.encode(*self.harmonic.analyse(wav))
 
     @torch.inference_mode()
-    def sample(self, z, spk_emb, ref=None, steps=6, guidance=1.5, noise_scale=0.7):
+    def sample(self, z, spk_emb, ref=None, steps=STEPS, guidance=GUIDANCE, noise_scale=NOISE_SCALE):
         """Draw x [1, F, K] for latents z [1, C, F] and spk_emb [1, D], from torch's random state.
 
         ref: of `look_at`, or None where there is a voice but no recording.  steps: of Euler's method, shorter

@@ -83,7 +83,7 @@ def write(folder, speech, sounds):
 def target_voice(voices, target, taken, folder):
     """spk_emb [D] of the voice to borrow.  Raises ValueError that says which of the two clips is meant."""
     try:
-        spk_emb, _ = speak.borrowed(voices, target, taken, folder)
+        _, spk_emb, _ = speak.borrowed(voices, target, taken, folder)
     except ValueError as error:
         raise ValueError(f"The voice to borrow: {error}") from error
     return spk_emb

@@ -109,15 +109,18 @@ def say(voices, words, spk_emb):
 
 
 def borrowed(voices, reference, taken, folder):
-    """(spk_emb [D], notes about it) of an uploaded clip or, without one, of the voice that another tab sent.
+    """(voice to speak in, its spk_emb [D], notes) of an uploaded clip or, without one, of what a tab sent.
+
+    A clip is the voice itself, so that `speak` can look at it.
 
     Raises ValueError where there is neither, or for a clip that cannot be used."""
     if reference:
         clip = audio.load(visitor.clip(reference, folder))
-        return voices.embed(clip), audio.check(clip).problems
+        return clip, voices.embed(clip), audio.check(clip).problems
     if taken:
         spk_emb = visitor.vector(taken["spk_emb"], voices.encoder.config.D)
-        return voices.voice(spk_emb), [f"none: {taken['name']}, taken along"]
+        spk_emb = voices.voice(spk_emb)
+        return spk_emb, spk_emb, [f"none: {taken['name']}, taken along"]
     raise ValueError("There is no voice to borrow: choose an example, upload a clip or record one.")
 
 
@@ -152,10 +155,10 @@ def callbacks(voices, folder):
         visitor.length(text, speed)
         progress(0, desc="listening to the reference")
         begun = time.monotonic()
-        spk_emb, notes = borrowed(voices, reference, taken, folder)
+        voice, spk_emb, notes = borrowed(voices, reference, taken, folder)
         speech = voices.speak(
             text,
-            spk_emb,
+            voice,
             seed,
             speed,
             expressiveness,

@@ -43,19 +43,17 @@ def speak(voices, words, voice, seed=0, speed=1.0, noise_scale=0.1, progress=Non
 def speaker(voices, voice, noise_scale, speed):
     """A function that says tokens x [1, N] in `voice`: wav [T].
 
-    Through the frames of the codec where they are installed, else by the decoder that tts was trained with.
+    Through the frames of the codec where they are installed and a recording can be looked at, else by the
+    decoder that tts was trained with: voices without a clip are not judged through frames yet.
     """
     spk_emb = torch.tensor(voices.voice(voice))[None]
-    if not voices.bundle.has("frames"):
+    if not (is_clip(voice) and voices.bundle.has("frames")):
         def say(x):
             wav, _ = voices.tts.infer(x, spk_emb, noise_scale=noise_scale, speed=speed)
             return finished(wav[0, 0].float())
         return say
     frames = voices.bundle["frames"]
-    ref = None
-    if is_clip(voice):
-        look = torch.tensor(audio.prepare(voice, LOOK))[None, None]
-        ref = frames.look_at(look)
+    ref = frames.look_at(torch.tensor(audio.prepare(voice, LOOK))[None, None])
 
     def say_in_frames(x):
         z, _ = voices.tts.latents(x, spk_emb, noise_scale=noise_scale)
