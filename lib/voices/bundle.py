@@ -18,16 +18,16 @@ class Kind(NamedTuple):
     """What a checkpoint of one name holds.  What else it needs, its model says: NEEDS."""
     model: type
     config: type
-    lesson: str  # that makes it
+    lesson: str  # that makes it; "": none does yet
 
 
 REGISTRY = {
     "speaker_encoder": Kind(SpeakerEncoder, SpeakerEncoderConfig, "01"),
     "attractor": Kind(SpeakerAttractor, AttractorConfig, "02"),
     "codec": Kind(Codec, CodecConfig, "03"),
-    "harmonic": Kind(HarmonicCodec, HarmonicCodecConfig, "03"),
+    "harmonic": Kind(HarmonicCodec, HarmonicCodecConfig, ""),
     "tts": Kind(Vits, VitsConfig, "03"),
-    "frames": Kind(Frames, FramesConfig, "03"),
+    "frames": Kind(Frames, FramesConfig, ""),
     "flow_vae": Kind(FlowVAE, FlowVAEConfig, "06"),
 }
 
@@ -82,5 +82,6 @@ class Bundle:
         folder = self.root / name
         if not folder.is_dir():
             lesson = REGISTRY[name].lesson
-            raise ValueError(f"{folder} is not there: make it with lesson {lesson}, or restore it from git.")
+            remedy = f"make it with lesson {lesson}, or restore it" if lesson else "restore it"
+            raise ValueError(f"{folder} is not there: {remedy} from git.")
         return folder
