@@ -3,6 +3,7 @@ before it is asked for."""
 import functools
 import io
 import socket
+import time
 
 import pytest
 
@@ -72,6 +73,14 @@ def server(tiny_voices, tmp_path_factory):
         _, url, _ = app.serve(demo, prevent_thread_lock=True, server_port=free_port(), quiet=True)
         yield url, demo, folder
         demo.close()
+
+
+def until(condition, words, seconds=120):
+    """Wait until condition() holds, however slow the machine; fails with `words` after `seconds`."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, words
+        time.sleep(0.005)
 
 
 def ask(visitor, clip, words="The ferry leaves at noon, so pack your lunch.", consent=True, **more):

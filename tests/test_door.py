@@ -3,20 +3,21 @@
 import concurrent.futures
 import os
 import resource
-import time
+import threading
 from pathlib import Path
 
 import gradio as gr
 import httpx
 import numpy as np
 import pytest
-from conftest import ask
+from conftest import ask, until
 from gradio_client import Client
 
 from lib import audio
 from lib.tabs import door, visitor
-from lib.voices.speech import Speech
+from lib.voices.speech import TURNS, Speech
 
+TIMEOUT = 120  # s: a test that hangs says so
 WORDS = "The ferry leaves at noon, so pack your lunch."
 
 
@@ -165,22 +166,57 @@ def test_stop_examples_and_reports_pass_a_full_queue(server, monkeypatch):
         assert response.status_code == 200, (name, response.text)
 
 
+class Held:
+    """The turn of the voices, asked for at once by a thread of its own, held until `release`."""
+
+    def __init__(self, had):
+        self.has, self.end = threading.Event(), threading.Event()
+        before = len(TURNS.waiting())
+        self.thread = threading.Thread(target=self.hold, args=(had,))
+        self.thread.start()
+        until(lambda: self.has.is_set() or len(TURNS.waiting()) > before, "the turn is not asked for")
+
+    def hold(self, had):
+        """Wait for the turn, then for the end."""
+        with TURNS.turn(had):
+            self.has.set()
+            self.end.wait()
+
+    def release(self):
+        """Give the turn back."""
+        self.end.set()
+        self.thread.join()
+
+
 def test_a_short_request_is_not_stuck_behind_long_ones(server, clip, tmp_path):
-    """Four visitors ask for a minute of speech each; who then asks for two words has them before."""
-    ends = {}
+    """Four visitors have said one sentence of eight each; who then asks for two words has them before any of
+    them says the next.  The test holds the turn between, so that nothing depends on how fast anybody is."""
 
-    def visit(name, words):
-        client = Client(server[0], verbose=False, download_files=tmp_path)
-        ask(client, clip, words)
-        ends[name] = time.monotonic()
+    def visit(words):
+        return ask(Client(server[0], verbose=False, download_files=tmp_path), clip, words)
 
+    holds = [Held(0)]
+    assert holds[0].has.wait(TIMEOUT)
     with concurrent.futures.ThreadPoolExecutor(5) as pool:
-        jobs = [pool.submit(visit, i, "One more sentence is here. " * 30) for i in range(4)]
-        time.sleep(1)
-        jobs.append(pool.submit(visit, "short", "Hello there."))
-        for job in jobs:
-            job.result()
-    assert sum(end > ends["short"] for name, end in ends.items()) >= 3, ends
+        try:
+            long = [pool.submit(visit, "One more sentence is here. " * 8) for _ in range(4)]
+            until(lambda: TURNS.waiting() == [0] * 4, "the long requests do not wait")
+            holds.append(Held(1))
+            holds[0].release()
+            assert holds[1].has.wait(TIMEOUT)
+            until(lambda: TURNS.waiting() == [1] * 4, "the long requests do not wait for a second sentence")
+            short = pool.submit(visit, "Hello there.")
+            until(lambda: TURNS.waiting() == [1] * 4 + [0], "the short request does not wait")
+            holds.append(Held(0))
+            holds[1].release()
+            assert holds[2].has.wait(TIMEOUT)
+            short.result(TIMEOUT)
+            assert TURNS.waiting() == [1] * 4
+        finally:
+            for hold in holds:
+                hold.release()
+    for job in long:
+        job.result(TIMEOUT)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def speak(voices, words, voice, seed=0, speed=1.0, noise_scale=0.1, progress=Non
         stop_if(cancelled)
         if progress:
             progress(i / len(sentences), f"sentence {i + 1} of {len(sentences)}")
-        with seeded(seed + SEED_STEP * i):
+        with seeded(seed + SEED_STEP * i, had=i):
             pieces.append(say(torch.tensor([tokens])))
     settings = {"seed": seed, "speed": speed, "noise_scale": noise_scale}
     wav = join(pieces, [pause for _, pause in parts])

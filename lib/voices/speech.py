@@ -1,6 +1,5 @@
 """What every task returns, and what all do on the way there: seeds, facts, edges, progress."""
 import contextlib
-import threading
 import time
 from dataclasses import dataclass, field
 
@@ -8,10 +7,11 @@ import numpy as np
 import torch
 
 from lib import audio
+from lib.voices.turns import Turns
 
 FADE = 0.008  # s, of a ramp at both ends: shorter ones click
 SEEDS = 2**63  # torch refuses larger ones
-TURN = threading.Lock()  # torch's random state is shared by all threads: one of them draws at a time
+TURNS = Turns()  # torch's random state is shared by all threads: one of them draws at a time
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,12 @@ class Speech:
 
 
 @contextlib.contextmanager
-def seeded(seed):
-    """Draw from `seed`, any whole number, while others wait; then torch's random state is what it was."""
-    with TURN, torch.random.fork_rng(devices=[]):
+def seeded(seed, had=0):
+    """Draw from `seed`, any whole number, while others wait; then torch's random state is what it was.
+
+    had: turns that this request had before; who had fewer goes first.
+    """
+    with TURNS.turn(had), torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(seed) % SEEDS)
         yield
 
