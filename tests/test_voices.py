@@ -130,16 +130,37 @@ def test_sentences_join_without_clicks(voices, voice):
     assert abs(wav[0]) < 1e-6 and abs(wav[-1]) < 1e-6
 
 
-def test_join_and_fade_by_hand():
-    """Catches a pause before the first or after the last sentence, and a fade longer than its piece."""
-    piece = np.ones(1000, "float32")
-    pause = int(speak.PAUSE * 16000)
-    assert np.array_equal(speak.join([piece, piece]), np.concatenate([piece, np.zeros(pause), piece]))
-    assert np.array_equal(speak.join([piece]), piece)
-    faded = speech.fade(piece)
+def test_pauses_and_fade_by_hand():
+    """Catches a pause after the last sentence, one asked for that is lost, a fade longer than its piece."""
+    assert [speak.behind(*given) for given in ((0.0, False), (0.5, False), (0.0, True), (0.5, True))] == [
+        speak.PAUSE,
+        0.5,
+        0.0,
+        0.5,
+    ]
+    faded = speech.fade(np.ones(1000, "float32"))
     assert faded[0] == faded[-1] == 0 and faded[500] == 1 and np.abs(np.diff(faded)).max() < 0.01
     for n in (0, 1, 2, 3):
         assert len(speech.fade(np.ones(n, "float32"))) == n
+
+
+def test_a_stream_hands_out_each_sentence_before_the_next_is_begun(voices, voice):
+    """Catches a first sentence that waits for the last, and pieces that are not the whole."""
+    begun = []
+    pieces = []
+    parts = voices.stream(WORDS, voice, seed=7, progress=lambda share, message: begun.append(message))
+    for piece in parts:
+        pieces.append(piece)
+        assert len(begun) == len(pieces)
+    whole = voices.speak(WORDS, voice, seed=7)
+    assert len(pieces) == 3 and np.array_equal(np.concatenate([piece.wav for piece in pieces]), whole.wav)
+    facts = speech.joined(pieces).facts
+    assert facts["took"] == pytest.approx(sum(piece.facts["took"] for piece in pieces))
+    assert {key: facts[key] for key in ("seed", "speed", "seconds")} == {
+        "seed": 7,
+        "speed": 1.0,
+        "seconds": len(whole.wav) / whole.rate,
+    }
 
 
 def test_progress_and_cancel(voices, voice):

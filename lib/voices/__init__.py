@@ -34,6 +34,7 @@ class Voices:
         bundle.check("speaker_encoder", "tts")
         return cls(bundle)
 
+    stream = speak.stream
     speak = speak.speak
     convert = convert.convert
     extract = extract.extract

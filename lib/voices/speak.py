@@ -5,7 +5,7 @@ import numpy as np
 import torch
 
 from lib import audio, text
-from lib.voices.speech import fade, finished, is_clip, result, seeded, stop_if
+from lib.voices.speech import fade, finished, is_clip, joined, result, seeded, stop_if
 
 LIMIT = 1000  # characters of one request
 PAUSE = 0.18  # s of silence between sentences
@@ -23,21 +23,30 @@ def speak(voices, words, voice, seed=0, speed=1.0, noise_scale=0.1, progress=Non
     [pause 0.5] in the text is that many seconds of silence, [lead|/lɛd/] is said as its phonemes.
     Raises ValueError for empty or unspeakable text, over 1,000 characters, or settings out of range.
     """
-    started = time.time()
+    return joined(list(stream(voices, words, voice, seed, speed, noise_scale, progress, cancelled)))
+
+
+def stream(voices, words, voice, seed=0, speed=1.0, noise_scale=0.1, progress=None, cancelled=None):
+    """Say `words` as `speak` does, and yield each sentence as a Speech as soon as it is finished.
+
+    A sentence brings the silence behind it along: `speech.joined` of all is what `speak` returns.
+    """
     check_request(words, speed, noise_scale)
+    started = time.time()
     parts = text.parts(words) or [(words, 0.0)]
     sentences = [text.encode(sentence) for sentence, _ in parts]
     say = speaker(voices, voice, noise_scale, speed)
-    pieces = []
+    settings = {"seed": seed, "speed": speed, "noise_scale": noise_scale}
     for i, tokens in enumerate(sentences):
         stop_if(cancelled)
         if progress:
             progress(i / len(sentences), f"sentence {i + 1} of {len(sentences)}")
         with seeded(seed + SEED_STEP * i, had=i):
-            pieces.append(say(torch.tensor([tokens])))
-    settings = {"seed": seed, "speed": speed, "noise_scale": noise_scale}
-    wav = join(pieces, [pause for _, pause in parts])
-    return result(voices.bundle, "tts", wav, started, settings)
+            wav = say(torch.tensor([tokens]))
+        is_last = i == len(sentences) - 1
+        wav = np.concatenate([wav, silence(behind(parts[i][1], is_last))])
+        yield result(voices.bundle, "tts", wav, started, settings)
+        started = time.time()
 
 
 def speaker(voices, voice, noise_scale, speed):
@@ -74,15 +83,11 @@ def check_request(words, speed, noise_scale):
         raise ValueError(f"Expressiveness {noise_scale} is out of range: choose 0 to 1.")
 
 
-def join(pieces, pauses=None):
-    """One wav [T] of several, with the s of silence asked for behind each, else PAUSE s between two."""
-    pauses = pauses or [0.0] * len(pieces)
-    parts = []
-    for piece, pause in zip(pieces, pauses, strict=True):
-        parts += [piece, silence(pause or PAUSE)]
-    if not pauses[-1]:
-        parts.pop()
-    return np.concatenate(parts)
+def behind(pause, is_last):
+    """Seconds of silence behind a sentence: those asked for, else PAUSE, but none at the end."""
+    if is_last:
+        return pause
+    return pause or PAUSE
 
 
 def silence(seconds):

@@ -56,6 +56,15 @@ def result(bundle, name, wav, started, settings):
     return Speech(audio.RATE, wav, settings | facts)
 
 
+def joined(pieces):
+    """One Speech of several that were made with the same settings, in their order."""
+    wav = np.concatenate([piece.wav for piece in pieces])
+    took = sum(piece.facts["took"] for piece in pieces)
+    seconds = len(wav) / audio.RATE
+    facts = {"seconds": seconds, "took": took, "real_time_factor": took / seconds}
+    return Speech(audio.RATE, wav, pieces[0].facts | facts)
+
+
 def finished(wav):
     """A decoder's wav [T] as it is handed on: with less hiss, at LEVEL_DB, edges faded."""
     return fade(audio.normalise(audio.spectral_subtraction(wav)))
