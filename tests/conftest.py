@@ -89,6 +89,42 @@ def ask(visitor, clip, words="The ferry leaves at noon, so pack your lunch.", co
     return visitor.predict(words, clip and handle_file(str(clip)), consent, api_name="/speak", **more)
 
 
+def uploaded(url, path):
+    """A file that was sent to the server, as a page names it."""
+    import httpx
+    with open(path, "rb") as file:
+        place = httpx.post(f"{url}gradio_api/upload", files={"files": file}).json()[0]
+    return {"path": place, "meta": {"_type": "gradio.FileData"}}
+
+
+def answers(url, function, data, session):
+    """All that the function of this number answers to raw values, as a page sends and gets them."""
+    import json
+
+    import httpx
+    body = {"data": data, "fn_index": function, "session_hash": session}
+    assert httpx.post(f"{url}gradio_api/queue/join", json=body).status_code == 200
+    given, place = [], f"{url}gradio_api/queue/data"
+    with httpx.stream("GET", place, params={"session_hash": session}, timeout=120) as lines:
+        for line in lines.iter_lines():
+            message = json.loads(line.removeprefix("data: ") or "{}")
+            if message.get("msg") in ("process_generating", "process_completed"):
+                given.append(message)
+            if message.get("msg") == "process_completed":
+                return given
+    raise AssertionError("no answer")
+
+
+def as_file(speech):
+    """wav [T] of a Speech after it went through a file: rounded, and with all that saving adds."""
+    import tempfile
+    from pathlib import Path
+
+    from lib import audio
+    with tempfile.TemporaryDirectory() as folder:
+        return audio.load(speech.save(Path(folder) / "speech.wav"))[1]
+
+
 @pytest.fixture
 def visitor(server, tmp_path):
     """A gradio_client of the running app."""

@@ -13,7 +13,7 @@ import gradio as gr
 import httpx
 import numpy as np
 import pytest
-from conftest import encode, free_port
+from conftest import as_file, encode, free_port
 
 from lib import audio
 from lib.tabs import about, context, scratch
@@ -26,7 +26,7 @@ def test_speak_gives_what_the_library_gives(say, tiny_voices, clip):
     """The app adds nothing: the samples are those of Voices.speak, and the facts say what they must."""
     sound, picture, facts = say(clip, seed=5, speed=1.2, expressiveness=0.5)
     rate, samples = audio.load(sound)
-    expected = tiny_voices.speak(WORDS, str(clip), seed=5, speed=1.2, noise_scale=0.5).wav
+    expected = as_file(tiny_voices.speak(WORDS, str(clip), seed=5, speed=1.2, noise_scale=0.5))
     assert rate == audio.RATE and len(samples) == len(expected) > rate
     np.testing.assert_allclose(samples, expected, atol=2e-4)
     assert Path(picture).read_bytes()[:4] == b"\x89PNG"
@@ -112,7 +112,7 @@ def test_report_says_what_is_wrong(wav):
 
 def test_stop_ends_the_run_of_its_own_visitor_only(tiny_voices, clip, tmp_path):
     """Pressed during the second of four sentences, Stop ends them; pressed by another, it does nothing."""
-    speak, stop = tab.callbacks(tiny_voices, tmp_path)
+    speak, _, stop = tab.callbacks(tiny_voices, tmp_path)
     heard = []
 
     def listen(share, desc):
@@ -131,17 +131,17 @@ def test_stop_ends_the_run_of_its_own_visitor_only(tiny_voices, clip, tmp_path):
             0.3,
         )
         if presser == "me":
-            with pytest.raises(gr.Error, match="Stopped"):
+            with pytest.raises(InterruptedError, match="Stopped"):
                 speak(*ask, gr.Request(session_hash="me"), listen)
         else:
             assert len(speak(*ask, gr.Request(session_hash="me"), listen)) == 3
-        assert heard[1:] == [f"sentence {i + 1} of 4" for i in range(sentences)]
+        assert heard == [f"sentence {i + 1} of 4" for i in range(sentences)]
 
 
 def test_only_speak_is_public(visitor):
     """The API is /speak with the names of its fields, and what the other tabs make public."""
     api = visitor.view_api(return_format="dict")["named_endpoints"]
-    assert set(api) == {"/speak", "/listen_start", "/listen_next"}
+    assert set(api) - {"/is_marked"} == {"/speak", "/listen_start", "/listen_next"}
     names = [parameter["parameter_name"] for parameter in api["/speak"]["parameters"]]
     assert names == ["text", "reference", "consent", "seed", "speed", "expressiveness"]
 

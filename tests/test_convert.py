@@ -14,7 +14,7 @@ import torch
 from lib import audio, training
 from lib.models.codec import Codec, CodecConfig
 from lib.models.flow_vae import FlowVAE, FlowVAEConfig
-from lib.tabs import context
+from lib.tabs import context, permits, visitor
 from lib.tabs import convert as tab
 from lib.voices import Voices
 
@@ -211,7 +211,7 @@ def test_without_its_weights_all_else_works(tiny_root):
 @pytest.fixture
 def run(voices, tmp_path):
     """The function behind the button, for a visitor of its own."""
-    function, _ = tab.callbacks(voices, tmp_path)
+    function, on_page, _ = tab.callbacks(voices, tmp_path)
     paths = [str(tmp_path / f"{name}.wav") for name in ("source", "voice")]
     for path, clip in zip(paths, (SOURCE, VOICE)):
         audio.save(path, *clip)
@@ -227,18 +227,9 @@ def run(voices, tmp_path):
         detail=0.5,
         taken=None,
     ):
-        return function(
-            source,
-            target,
-            consent,
-            strength,
-            pitch,
-            semitones,
-            seed,
-            detail,
-            SimpleNamespace(session_hash="a"),
-            taken=taken,
-        )
+        given = (source, target, consent, strength, pitch, semitones, seed, detail)
+        request = SimpleNamespace(session_hash="a")
+        return on_page(*given, taken, request) if taken else function(*given, request)
 
     return ask
 
@@ -271,6 +262,21 @@ def test_a_voice_from_the_atlas_will_do(run):
     assert len(audio.load(run(target=None, taken=taken)[0])[1]) == 40000
 
 
+def test_consent_is_asked_where_somebody_may_speak(run, tmp_path):
+    """Catches a box that must be ticked for virtual voices, and a real one that passes beside a virtual."""
+    source, target = (str(tmp_path / f"{name}.wav") for name in ("source", "voice"))
+    virtual, person = ({"name": "a point", "spk_emb": [1.0] * 16, "person": flag} for flag in (False, True))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(permits, "VIRTUAL", permits.Virtual())
+        permits.VIRTUAL.add([source])
+        assert run(consent=False, target=None, taken=virtual)
+        for brought in (dict(), dict(target=None, taken=person), dict(source=target, target=source)):
+            with pytest.raises(ValueError, match="Consent: the consent box is not ticked"):
+                run(consent=False, **brought)
+        permits.VIRTUAL.add([target])
+        assert run(consent=False)
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -281,19 +287,20 @@ def test_a_voice_from_the_atlas_will_do(run):
         (dict(seed=-1), "Seed"),
         (dict(strength=2), "Strength"), (dict(pitch=None), "Pitch"),
         (dict(source="gone.wav"), "not uploaded here"),
-        (dict(target="/etc/hostname"), "voice to borrow.*not uploaded here"),
+        (dict(target="/etc/hostname"), "Voice to borrow: .*not uploaded here"),
+        (dict(semitones=13), "Semitones: 13 is out of range"),
     ],
 )
 def test_the_tab_refuses_in_words(run, more, said):
     """Consent and limits hold on the server, whatever the page sends."""
-    with pytest.raises(gr.Error, match=said):
+    with pytest.raises(ValueError, match=said):
         run(**more)
 
 
 def test_a_bad_clip_is_named(run, tmp_path):
     """Catches a message that leaves open which of the two clips is meant."""
     audio.save(tmp_path / "short.wav", audio.RATE, VOICE[1][:8000])
-    with pytest.raises(gr.Error, match="voice to borrow.*at least 1 s"):
+    with pytest.raises(visitor.WrongField, match="Voice to borrow: .*at least 1 s"):
         run(target=str(tmp_path / "short.wav"))
     assert "cannot be used" in tab.report(str(tmp_path / "short.wav"))
     assert "cannot" not in tab.report(run()[0]) and tab.report(None) == ""

@@ -1,14 +1,13 @@
 """The tab Extract on the real server, with a tiny untrained separation network."""
 
-import json
 import re
+from pathlib import Path
 
 import gradio as gr
-import httpx
 import numpy as np
 import pytest
 import torch
-from conftest import free_port
+from conftest import answers, as_file, free_port, uploaded
 from gradio_client import Client, handle_file
 
 from lib import audio
@@ -95,13 +94,13 @@ def test_without_the_network_there_is_a_remedy(tiny_voices, mixture):
 
 def test_the_tab_gives_what_the_library_gives(ask, voices, mixture):
     """Pictures, players, facts and vectors are those of Voices.extract; other players stay empty."""
-    image, *players, facts, numbers, choice = ask(mixture, people="2")
+    image, *players, facts, numbers = ask(mixture, people="2", consent=False)  # nobody is to be asked
     found = voices.extract(mixture, 2)
-    assert len(players) == 4 and len(numbers) == 2
-    for sound, speech, vectors in zip(players, found, numbers):
-        path = sound["value"] if isinstance(sound, dict) else sound
-        samples = audio.load(path["path"] if isinstance(path, dict) else path)[1]
-        np.testing.assert_allclose(samples, np.clip(speech.wav, -1, 1), atol=2e-3)
+    assert len(players) == 4 and players[2:] == [None, None] and len(numbers) == 2
+    assert Path(image).read_bytes()[:4] == b"\x89PNG"
+    for path, speech, vectors in zip(players, found, numbers):
+        samples = audio.load(path)[1]
+        np.testing.assert_allclose(samples, as_file(speech), atol=2e-3)
         np.testing.assert_allclose(vectors["spk_emb"], speech.facts["spk_emb"], atol=1e-4)
         np.testing.assert_allclose(vectors["attractor"], speech.facts["attractor"], atol=1e-4)
     for wanted in (
@@ -119,7 +118,7 @@ def test_two_clips_are_mixed(ask, wav, tmp_path):
     audio.save(tmp_path / "b.wav", audio.RATE, wav[: len(wav) // 2][::-1].copy())
     rate, both = mixtures.mixed([str(tmp_path / "a.wav"), str(tmp_path / "b.wav")])
     assert rate == audio.RATE and len(both) == len(audio.prepare((rate, wav)))
-    assert len(ask(tmp_path / "a.wav", tmp_path / "b.wav")[-2]) == 2
+    assert len(ask(tmp_path / "a.wav", tmp_path / "b.wav")[-1]) == 2
 
 
 @pytest.mark.parametrize(
@@ -128,15 +127,18 @@ def test_two_clips_are_mixed(ask, wav, tmp_path):
         ("nothing", "no mixture"),
         ("silence", "silent"),
         ("half a second", "at least 1 s"),
-        ("no consent", "consent box"),
+        ("no consent", "Consent: the consent box"),
+        ("no number", "How many people.: '7' is none of Tell me, 1, 2, 3, 4"),
     ],
 )
 def test_what_cannot_work_gets_a_message(ask, wav, tmp_path, kind, said):
     """The server refuses, whatever the page allows."""
     sound = {"silence": np.zeros(48_000, "float32"), "half a second": wav[4000:12_000]}.get(kind, wav)
     audio.save(tmp_path / "a.wav", audio.RATE, sound)
+    mixture = None if kind == "nothing" else tmp_path / "a.wav"
+    people = "7" if kind == "no number" else "2"
     with pytest.raises(Exception, match=said):
-        ask(None if kind == "nothing" else tmp_path / "a.wav", consent=kind != "no consent")
+        ask(mixture, people=people, consent=kind != "no consent")
 
 
 @pytest.mark.parametrize("kind", ["one person", "noise", "music", "60 s"])
@@ -147,7 +149,7 @@ def test_odd_recordings_get_a_sensible_answer(ask, wav, tmp_path, kind):
     noise = 0.1 * np.random.default_rng(0).standard_normal(len(t))
     sound = {"noise": noise, "music": 0.03 * chords, "60 s": np.resize(wav, 60 * audio.RATE)}
     audio.save(tmp_path / "a.wav", audio.RATE, sound.get(kind, wav).astype("float32"))
-    facts, numbers = ask(tmp_path / "a.wav", people="Tell me")[-3:-1]
+    facts, numbers = ask(tmp_path / "a.wav", people="Tell me")[-2:]
     assert 1 <= len(numbers) <= 4 and all(np.isfinite(v["spk_emb"]).all() for v in numbers)
     assert {"noise": "only noise", "60 s": "clean 30 s are used"}.get(kind, "found") in facts
 
@@ -163,57 +165,41 @@ def test_alike_voices_are_pointed_out(voices, mixture):
 
 def test_only_chosen_voices_speak(voices, mixture, tmp_path):
     """Speak and send take a voice from the visitor's state: consent, choice and vector are checked again."""
-    _, speak, take = tab.callbacks(voices, tmp_path)
-    hand = [voices.extract(mixture, 1)[0].facts["spk_emb"].tolist()]
-    path, words = speak("Hello there.", hand, tab.LABELS[0], True)
-    assert len(audio.load(path)[1]) > 1000 and "s of speech" in words
+    _, _, speak, take = tab.callbacks(voices, tmp_path)
+    own = [voices.extract(mixture, 1)[0].facts["spk_emb"].tolist()]
+    virtual, hand = {"voices": own, "person": False}, {"voices": own, "person": True}
+    for held, ticked in ((hand, True), (virtual, False)):
+        path, words = speak("Hello there.", held, tab.LABELS[0], ticked)
+        assert len(audio.load(path)[1]) > 1000 and "s of speech" in words
     voice, tabs = take("atlas", hand, tab.LABELS[0], True)
-    assert tabs.selected == "atlas"
-    assert voice["spk_emb"] == pytest.approx(hand[0], abs=1e-5) and voice["name"].startswith("Voice 1")
-    for bad in (
-        (hand, tab.LABELS[0], False),
-        (hand, tab.LABELS[1], True),
-        (None, tab.LABELS[0], True),
-        (hand, None, True),
-    ):
-        with pytest.raises(gr.Error, match="no voice yet"):
+    assert tabs.selected == "atlas" and voice["person"] is True
+    assert take("atlas", virtual, tab.LABELS[0], False)[0]["person"] is False
+    assert voice["spk_emb"] == pytest.approx(own[0], abs=1e-5) and voice["name"].startswith("Voice 1")
+    for bad in ((hand, tab.LABELS[1], True), (None, tab.LABELS[0], True), (hand, None, True)):
+        with pytest.raises(ValueError, match="Speak with: there is no voice yet"):
             take("speak", *bad)
+    with pytest.raises(ValueError, match="Consent: "):
+        speak("Hello there.", hand, tab.LABELS[0], False)
     for bad in ([0.0] * 16, mixture, [mixture] * 16, [float("inf")] * 16, [0.1] * 15, {"spk_emb": mixture}):
-        with pytest.raises(gr.Error, match="16 finite numbers"):
-            speak("Hello there.", [bad], tab.LABELS[0], True)
-
-
-def posted(url, function, data, session):
-    """What the function of this number answers to raw values, as a page sends them."""
-    body = {"data": data, "fn_index": function, "session_hash": session}
-    assert httpx.post(f"{url}gradio_api/queue/join", json=body).status_code == 200
-    with httpx.stream(
-        "GET", f"{url}gradio_api/queue/data", params={"session_hash": session}, timeout=30
-    ) as lines:
-        for line in lines.iter_lines():
-            if '"process_completed"' in line:
-                return json.loads(line.removeprefix("data: "))
-    raise AssertionError("no answer")
+        with pytest.raises(ValueError, match="16 finite numbers"):
+            speak("Hello there.", {"voices": [bad], "person": True}, tab.LABELS[0], True)
 
 
 def test_what_the_page_sends_is_no_voice(url, voices, mixture):
-    """After an /extract, a path in place of the vectors is not opened: they stay on the server."""
+    """After an extraction, a path in place of the vectors is not opened: they stay on the server."""
     client = Client(url, verbose=False)
-    client.predict(handle_file(mixture), None, "2", True, api_name="/extract")
-    functions = client.config["dependencies"]
+    functions = {row["api_name"]: row for row in client.config["dependencies"]}
     kinds = {row["id"]: row["type"] for row in client.config["components"]}
-    assert "json" not in {kinds[part] for row in functions for part in row["inputs"]}
-    speak = next(row for row in functions if row["api_name"] == "speak")
-    answer = posted(
-        url,
-        speak["id"],
-        ["Hello there.", [{"spk_emb": "/etc/hostname"}], tab.LABELS[0], True],
-        client.session_hash,
-    )
+    assert "json" not in {kinds[part] for row in functions.values() for part in row["inputs"]}
+    sent = uploaded(url, mixture)
+    found = answers(url, functions["extract_on_page"]["id"], [sent, None, "2", False], client.session_hash)
+    assert found[-1]["success"]
+    given = ["Hello there.", {"voices": ["/etc/hostname"], "person": False}, tab.LABELS[0], False]
+    answer = answers(url, functions["speak"]["id"], given, client.session_hash)[-1]
     assert answer["success"]
     own = voices.extract(mixture, 2)[0].facts["spk_emb"]
     spoken = audio.load(answer["output"]["data"][0]["path"])[1]
-    np.testing.assert_allclose(spoken, voices.speak("Hello there.", own).wav, atol=2e-4)
+    np.testing.assert_allclose(spoken, as_file(voices.speak("Hello there.", own)), atol=2e-4)
 
 
 def test_examples_are_mixtures_of_what_they_say():

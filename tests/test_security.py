@@ -50,19 +50,19 @@ def test_bad_clips_are_refused_with_a_remedy(server, say, wav, tmp_path):
 
 
 BAD_REQUESTS = {
-    "empty text": (dict(words="  \n"), "no text"),
+    "empty text": (dict(words="  \n"), "What to say: There is no text"),
     "nothing speakable": (dict(words="?! ... —"), "(?i)speak"),
     "1,001 characters": (dict(words="a " * 500 + "b"), r"1,001 characters.*1,000"),
-    "no consent": (dict(consent=False), "consent"),
+    "no consent": (dict(consent=False), "Consent: "),
     "consent that is not a tick": (dict(consent="false"), "consent"),
-    "no clip": (dict(clip=None), "upload"),
+    "no clip": (dict(clip=None), "Voice to borrow: .*upload"),
     "minutes of speech": (dict(words="½" * 1000), r"would last about \d{3} s; the limit is 90 s"),
     "slow speech": (dict(words="Good morning. " * 60, speed=0.5), "limit is 90 s"),
-    "half a seed": (dict(seed=0.5), "(?i)seed"),
-    "seed below 0": (dict(seed=-1), "(?i)minimum|out of range"),
-    "no seed": (dict(seed=None), "(?i)seed"),
-    "speed 9": (dict(speed=9), "(?i)maximum|out of range"),
-    "expressiveness 2": (dict(expressiveness=2), "(?i)maximum|out of range"),
+    "half a seed": (dict(seed=0.5), "Seed: 0.5"),
+    "seed below 0": (dict(seed=-1), "Seed: -1 is out of range"),
+    "no seed": (dict(seed=None), "Seed: it is empty"),
+    "speed 9": (dict(speed=9), "Speed: 9 is out of range: choose 0.5 to 2"),
+    "expressiveness 2": (dict(expressiveness=2), "Expressiveness: 2 is out of range"),
 }
 
 
@@ -77,7 +77,8 @@ def test_bad_requests_are_refused(server, say, clip, fault):
 
 
 def test_consent_is_not_the_default(visitor, clip):
-    """A script that never mentions consent has not given it."""
+    """A script that never mentions consent has not given it; a virtual voice, the default, needs none."""
+    assert visitor.predict(WORDS, api_name="/speak")[0].endswith(".wav")
     with pytest.raises(AppError, match="consent"):
         visitor.predict(WORDS, handle_file(str(clip)), api_name="/speak")
 
@@ -93,11 +94,9 @@ def test_too_big_a_file_is_refused(server):
 def test_no_way_past_the_queue(server, clip):
     """Who skips the queue skips its limits: those doors are 404 for all that synthesises."""
     url, demo, _ = server
-    assert {block.api_name for block in demo.fns.values() if block.queue} == {
-        "speak",
-        "listen_start",
-        "listen_next",
-    }
+    public = {block.api_name for block in demo.fns.values() if block.api_visibility == "public"}
+    assert public - {"is_marked"} == {"speak", "listen_start", "listen_next"}
+    assert all(block.queue for block in demo.fns.values() if block.api_name in public - {"is_marked"})
     for door in ("run/speak", "api/speak", "run/speak/"):
         assert httpx.post(f"{url}gradio_api/{door}", json={"data": [WORDS, None, True]}).status_code in (
             307,

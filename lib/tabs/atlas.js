@@ -28,4 +28,9 @@ element.addEventListener('keydown', (event) => {
     return along > 0 ? along + 2 * Math.abs(x * step[1] + y * step[0]) : Infinity; });
   if (cost < Infinity) { at = i; ring(); }
 });
-watch(Object.keys(props), ring);  // a quoted name of a prop here would become an event of the component in Python
+let seen = props.shown;
+watch(Object.keys(props), () => {
+  ring();
+  if (props.shown !== seen) element.scrollIntoView({block: 'center', behavior: 'smooth'});  // a new voice: look
+  seen = props.shown;
+});  // a quoted name of a prop here would become an event of the component in Python

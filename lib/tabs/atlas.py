@@ -1,20 +1,27 @@
 """The tab Atlas: a map of voices that speak; place your own, mix two, take one along."""
 
+import functools
+
 import gradio as gr
 
-from lib.tabs import about, chart, context, speak
-from lib.tabs.desk import OWN, Desk
+from lib.tabs import about, chart, context, desk, endpoints, permits, speak, visitor
+from lib.tabs.hints import Hints
 
 NAME, NEEDS = "Atlas", ("speaker_encoder", "tts", "atlas")
-CONSENT = "Round and square dots may be real people: I may use the voices I chose."
+CONSENT = "A real person's voice: I may use it, as its owner agreed."
+CONSENT_MIX = "A or B is a real person's voice: I may use it, as its owner agreed."
 WARMING = 2  # s between two looks at whether UMAP is ready
 
 
 class Parts:
     """What lies on the page, made in order of its places."""
 
-    def __init__(self, atlas):
-        self.names = [*atlas.config.names, *OWN]
+    def __init__(self, atlas, virtual):
+        """virtual: names of at least two dots that are nobody's; the first of them are A and B."""
+        self.names = [*atlas.config.names, *desk.OWN]
+        self.hints = Hints()
+        self.mixing, self.bringing = Hints(self.hints), Hints(self.hints)
+        self.ends = virtual[:2]
         self.own = context.state()
         with gr.Row():
             with gr.Column(scale=3, min_width=300):
@@ -38,6 +45,7 @@ class Parts:
         self.picture = gr.HTML(
             "",
             base="",
+            shown="",
             html_template=chart.TEMPLATE,
             css_template=chart.STYLE,
             js_on_load=chart.SCRIPT,
@@ -48,7 +56,8 @@ class Parts:
 
     def hand(self):
         """The voice in hand."""
-        self.chosen = gr.Dropdown(self.names, value=None, label="Voice in hand")
+        self.chosen = gr.Dropdown(self.names, value=None, label=desk.HAND)
+        self.hints.beside(desk.HAND)
         self.sound = gr.Audio(
             label="How it sounds",
             interactive=False,
@@ -56,9 +65,12 @@ class Parts:
             buttons=["download"],
             waveform_options=context.colours(),
         )
-        self.words = gr.Textbox(speak.SAMPLE, label="Your own sentence", lines=2)
-        self.allowed = gr.Checkbox(label=CONSENT)
+        self.words = gr.Textbox(speak.SAMPLE, label=desk.WORDS, lines=2)
+        self.hints.beside(desk.WORDS)
+        self.allowed = permits.box(CONSENT)
+        self.hints.beside("Consent")
         self.say = gr.Button("Say it in this voice", variant="primary")
+        self.hints.beside()
         with gr.Row():
             self.file = gr.DownloadButton("Download this voice", min_width=120, interactive=False)
             self.send = gr.Button("Send to Speak", min_width=120)
@@ -68,81 +80,180 @@ class Parts:
         """Two voices and what lies between."""
         gr.Markdown("### Mix two\nThe last two dots you chose, or choose them here.")
         with gr.Row():
-            self.one = gr.Dropdown(self.names, value=self.names[0], label="A", min_width=120)
-            self.two = gr.Dropdown(self.names, value=self.names[1], label="B", min_width=120)
-        self.share = gr.Slider(0, 1, 0.5, step=0.05, label="From A (0) to B (1)")
+            self.one = gr.Dropdown(self.names, value=self.ends[0], label=desk.ONE, min_width=120)
+            self.two = gr.Dropdown(self.names, value=self.ends[1], label=desk.TWO, min_width=120)
+        for name in (desk.ONE, desk.TWO):
+            self.mixing.beside(name)
+        self.share = gr.Slider(0, 1, 0.5, step=0.05, label=desk.SHARE, info="0 is A, 1 is B.")
+        self.mixing.beside(desk.SHARE)
         self.noise = gr.Slider(
-            0, 2, 0, step=0.05, label="Noise", info="1 leads about 45 degrees away: another voice."
+            0, 2, 0, step=0.05, label=desk.NOISE, info="1 leads about 45 degrees away: another voice."
         )
-        self.draw = gr.Slider(1, 20, 1, step=1, label="Which noise")
+        self.mixing.beside(desk.NOISE)
+        self.draw = gr.Slider(1, 20, 1, step=1, label=desk.DRAW)
+        self.mixing.beside(desk.DRAW)
+        self.allowed_mix = permits.box(CONSENT_MIX)
+        self.mixing.beside("Consent")
         self.hear = gr.Button("Hear the mixture")
+        self.mixing.beside()
 
     def outside(self):
         """A voice from outside."""
         gr.Markdown(
-            "### Bring a voice\nA clip of 5 to 10 s, or a voice file that was downloaded here "
+            "### Bring a voice\nA clip of one person, 3 s or more, or a voice file that was downloaded here "
             "(it holds no audio)."
         )
-        self.clip = context.upload("Voice to place")
+        self.clip = context.upload(desk.CLIP)
+        self.bringing.beside(desk.CLIP)
         self.consent = gr.Checkbox(label=speak.CONSENT)
+        self.bringing.beside("Consent")
         with gr.Row():
             self.place = gr.Button("Place my voice", min_width=120)
             self.load = gr.UploadButton("Load a voice file", file_types=[".json"], min_width=120)
+        self.bringing.beside(desk.FILE)
+        self.bringing.beside()
 
 
-def connect_map(parts, desk):
-    """Connect the map and the choice of a voice to the functions of the desk."""
-    held = [parts.chosen, parts.one, parts.two]
+def watch(parts):
+    """Look at the fields again whenever they change."""
+    parts.hints.watch(desk.HAND, [parts.chosen])
+    parts.hints.watch(desk.WORDS, [parts.words], lambda words: speak.check_text(words, name=desk.WORDS))
+    parts.hints.watch("Consent", [parts.allowed, parts.chosen])
+    parts.mixing.watch("Consent", [parts.allowed_mix, parts.one, parts.two])
+    parts.mixing.watch(desk.ONE, [parts.one])
+    parts.mixing.watch(desk.TWO, [parts.two])
+    for slider in (parts.share, parts.noise, parts.draw):
+        low, high = desk.LIMITS[slider.label]
+        check = functools.partial(visitor.number, name=slider.label, low=low, high=high)
+        parts.mixing.watch(slider.label, [context.lenient(slider)], check)
+    parts.bringing.watch(desk.CLIP, [parts.clip])
+    parts.bringing.watch("Consent", [parts.consent, parts.clip])
+
+
+def connect_map(parts, at):
+    """Connect the map and the choice of a voice to the functions of the desk `at`."""
+    hints, held = parts.hints, [parts.chosen, parts.one, parts.two]
     scene = [parts.picture, parts.facts, parts.file]
     answer = [*held, parts.sound, *scene]
     view = [parts.one, parts.two, parts.method, parts.own]
-    parts.picture.select(desk.pick, view, answer, trigger_mode="always_last", **context.LIGHT)
-    parts.chosen.input(desk.hold, [parts.chosen, *view], answer, **context.LIGHT)
-    parts.method.change(desk.turn, [parts.chosen, *view], [parts.picture, parts.facts], **context.LIGHT)
-    # Another voice, another consent.
-    chosen = [parts.picture.select, parts.chosen.input]
-    gr.on(chosen, None, None, parts.allowed, js="() => false", **context.LIGHT)
+    pick, hold = hints.telling(at.pick, len(answer)), hints.telling(at.hold, len(answer))
+    shown = [*answer, *hints.outputs()]
+    parts.picture.select(pick, view, shown, trigger_mode="always_last", **context.LIGHT)
+    parts.chosen.input(hold, [parts.chosen, *view], shown, **context.LIGHT)
+    parts.method.change(
+        hints.telling(at.turn, 2),
+        [parts.chosen, *view],
+        [parts.picture, parts.facts, *hints.outputs()],
+        **context.LIGHT,
+    )
+    # Another voice, another consent; and none where nobody is to be asked.
+    parts.chosen.change(None, None, parts.allowed, js="() => false", **context.LIGHT)
+    ends = [parts.one.change, parts.two.change]
+    gr.on(ends, None, None, parts.allowed_mix, js="() => false", **context.LIGHT)
+    boxes = [parts.allowed, parts.allowed_mix]
+    gr.on([parts.chosen.change, *ends], at.boxes, [*held, parts.own], boxes, **context.LIGHT)
     timer = gr.Timer(WARMING)
-    timer.tick(desk.wait, None, [parts.ready, timer], **context.LIGHT)
+    timer.tick(at.wait, None, [parts.ready, timer], **context.LIGHT)
 
 
-def connect_speech(parts, desk):
-    """Connect what speaks to the functions of the desk: all of it public."""
-    public = dict(show_progress="minimal", concurrency_limit=context.SPEAKERS_AT_ONCE)
-    how = [parts.method, parts.own, parts.allowed]
+def connect_speech(parts, at):
+    """Connect what speaks to the functions of the desk `at`."""
+    private = dict(
+        api_visibility="private",
+        show_progress="minimal",
+        show_progress_on=[parts.sound],
+        concurrency_limit=context.SPEAKERS_AT_ONCE,
+    )
+    how = [parts.method, parts.own]
     parts.say.click(
-        desk.speak_at_point,
-        [parts.words, parts.chosen, *how],
-        [parts.sound, parts.facts],
-        api_name="speak_at_point",
-        **public,
+        parts.hints.telling(at.speak_at_point, 2),
+        [parts.words, parts.chosen, *how, parts.allowed],
+        [parts.sound, parts.facts, *parts.hints.outputs()],
+        **private,
     )
     asked = [parts.hear.click, parts.share.release, parts.noise.release, parts.draw.release]
+    mixed = [parts.own, parts.chosen, parts.sound, parts.picture, parts.facts, parts.file]
     gr.on(
         asked,
-        desk.mix,
-        [parts.one, parts.two, parts.share, parts.noise, parts.draw, parts.words, *how],
-        [parts.own, parts.chosen, parts.sound, parts.picture, parts.facts, parts.file],
-        api_name="mix",
-        **public,
+        parts.mixing.telling(at.mix_on_page, len(mixed)),
+        [parts.one, parts.two, parts.share, parts.noise, parts.draw, parts.words, *how, parts.allowed_mix],
+        [*mixed, *parts.mixing.outputs()],
+        **private,
     )
 
 
-def connect_outside(parts, desk, page):
-    """Connect what comes from outside, and what leaves for another tab."""
+def connect_outside(parts, at, page):
+    """Connect what comes from outside, and what leaves for another tab, to the functions of the desk `at`."""
+    hints = parts.bringing
     view = [parts.two, parts.method, parts.own]
-    answer = [parts.own, parts.chosen, parts.one, parts.two, parts.picture, parts.facts, parts.file]
+    answer = [parts.own, parts.chosen, parts.one, parts.two, parts.sound]
+    answer += [parts.picture, parts.facts, parts.file]
+    shown, count = [*answer, *hints.outputs()], len(answer)
+    private = dict(api_visibility="private", show_progress="minimal", show_progress_on=[parts.sound])
+    private |= dict(concurrency_limit=context.OTHERS_AT_ONCE)
     parts.place.click(
-        desk.place,
-        [parts.clip, parts.consent, *view],
-        answer,
-        api_name="place",
-        show_progress="minimal",
-        concurrency_limit=context.OTHERS_AT_ONCE,
+        hints.telling(at.place_on_page, count), [parts.clip, parts.consent, *view], shown, **private
     )
-    parts.load.upload(desk.load, [parts.load, parts.consent, *view], answer, **context.LIGHT)
-    parts.send.click(desk.send, [parts.chosen, parts.own], [page.taken, page.tabs], **context.SENDING)
-    page.taken.change(desk.receive, [page.taken, *view], answer, **context.LIGHT)
+    parts.load.upload(hints.telling(at.load, count), [parts.load, parts.consent, *view], shown, **private)
+    parts.send.click(
+        parts.hints.telling(at.send, 2),
+        [parts.chosen, parts.own],
+        [page.taken, page.tabs, *parts.hints.outputs()],
+        **context.SENDING,
+    )
+    page.taken.change(hints.telling(at.receive, count), [page.taken, *view], shown, **context.LIGHT)
+    brought = [parts.clip.upload, parts.clip.stop_recording, parts.clip.clear]
+    gr.on(brought, None, None, parts.consent, js="() => false", **context.LIGHT)
+
+
+def publish(at, own):
+    """Make /speak_at_point, /mix and /place public; own: the gr.State of a session's own voices."""
+    spoken = dict(concurrency_limit=context.SPEAKERS_AT_ONCE)
+    first, second = at.virtual()[:2]
+    sample = (desk.WORDS, "English: what is to be said", speak.SAMPLE)
+    shown = ("Map", "UMAP or PCA: on which map places are told", list(chart.METHODS), "UMAP")
+    asked = ("Consent", "True: I may use these voices. Needed for dots that are real people")
+    facts = ("Facts", "Markdown: what the voice is, its nearest voices, how far to believe the map")
+    voice = ("Voice", "Its name, place [x, y] on the map (null while UMAP warms up), cosine to neighbours")
+    file = ("Voice file", "A json file for the button Load a voice file; null for a real person's voice")
+    with endpoints.hidden():
+        takes = [
+            endpoints.words(*sample),
+            endpoints.words(desk.HAND, "Name of a dot, or: my voice, the mixture (of this session)", first),
+            endpoints.choice(*shown),
+            own,
+            endpoints.tick(*asked),
+        ]
+        gives = [endpoints.sound("Speech", "The sound, a wav file"), endpoints.words(*facts)]
+        endpoints.publish(at.speak_at_point, takes, gives, "speak_at_point", **spoken)
+        takes = [
+            endpoints.words(desk.ONE, "Name of a dot, or of a voice of this session", first),
+            endpoints.words(desk.TWO, "Name of another", second),
+            endpoints.number(desk.SHARE, "0 is A, 1 is B", 0.5),
+            endpoints.number(desk.NOISE, "0 to 2; 1 leads about 45 degrees away", 0),
+            endpoints.number(desk.DRAW, "1 to 20: which noise", 1),
+            endpoints.words(*sample),
+            endpoints.choice(*shown),
+            own,
+            endpoints.tick(*asked),
+        ]
+        gives = [
+            own,
+            endpoints.sound("Speech", "The sample said in the mixture, a wav file"),
+            endpoints.values(*voice),
+            endpoints.words(*facts),
+            endpoints.file(*file),
+        ]
+        endpoints.publish(at.mix, takes, gives, "mix", **spoken)
+        takes = [
+            endpoints.clip(desk.CLIP, "A clip of one person, 3 s or more"),
+            endpoints.tick("Consent", "True: I may use the voice in this clip"),
+            endpoints.words(desk.TWO, "Name of a dot with which the voice is compared", first),
+            endpoints.choice(*shown),
+            own,
+        ]
+        gives = [own, endpoints.values(*voice), endpoints.words(*facts), endpoints.file(*file)]
+        endpoints.publish(at.place, takes, gives, "place", concurrency_limit=context.OTHERS_AT_ONCE)
 
 
 def build(page):
@@ -156,10 +267,12 @@ def build(page):
         "Every dot is a voice, real or invented: click one, tap near it, or walk with the arrow keys and "
         "press Enter."
     )
-    parts = Parts(atlas)
-    desk = Desk(page.voices, atlas, parts.sound.GRADIO_CACHE)
-    parts.picture.props["base"] = desk.chart.base("UMAP")
-    connect_map(parts, desk)
-    connect_speech(parts, desk)
-    connect_outside(parts, desk, page)
+    at = desk.Desk(page.voices, atlas, page.taken.GRADIO_CACHE)
+    parts = Parts(atlas, at.virtual())
+    parts.picture.props["base"] = at.chart.base("UMAP")
+    publish(at, parts.own)  # first: names go to who comes first
+    watch(parts)
+    connect_map(parts, at)
+    connect_speech(parts, at)
+    connect_outside(parts, at, page)
     gr.Markdown(about.line(card, "atlas"), elem_classes="about")

@@ -31,6 +31,14 @@ STYLE = Path(__file__).with_name("atlas.css").read_text()
 SCRIPT = Path(__file__).with_name("atlas.js").read_text()
 
 
+def about(words):
+    """What an atlas says about a dot, in plain words."""
+    sex, _, made = words.partition(", ")
+    if sex == "not said":
+        return f"a virtual voice, made with {made}"
+    return words.replace("of the way", "of the way between two voices")
+
+
 def legend(kinds):
     """What shape means what, and how many there are of each kind, as HTML."""
     parts = []
@@ -93,7 +101,7 @@ class Chart:
             parts.append(f'<path id="look-{i}" d="{shape}" fill="{colour}"/>')
         parts = [f"<defs>{''.join(parts)}</defs>"]
         for i, (x, y) in enumerate(self.scale(self.xy[method], method)):
-            title = html.escape(f"{config.names[i]}: {config.about[i]}")
+            title = html.escape(f"{config.names[i]}: {about(config.about[i])}")
             parts.append(
                 f'<use class="point" id="point-{i}" role="option" aria-selected="false" '
                 f'href="#look-{kinds.index(config.kinds[i])}" x="{x:.1f}" y="{y:.1f}">'

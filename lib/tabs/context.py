@@ -48,6 +48,12 @@ def colours():
     return gr.WaveformOptions(waveform_color=GREY, waveform_progress_color=show.COLOURS[0])
 
 
+def lenient(component):
+    """A slider or a number whose limits are checked by our functions, which name the field, not by gradio."""
+    component.preprocess = lambda payload: payload
+    return component
+
+
 def upload(label, value=None, **more):
     """A gr.Audio where a visitor brings a clip."""
     return gr.Audio(

@@ -1,14 +1,17 @@
 """The tab Convert: what you say, in a borrowed voice."""
 
-import time
+import functools
 
 import gradio as gr
 
 from lib import audio, show
-from lib.tabs import about, context, speak, visitor
+from lib.tabs import about, context, endpoints, permits, speak, visitor
+from lib.tabs.hints import Hints
 
 NAME, NEEDS = "Convert", ("speaker_encoder", "tts", "flow_vae")
-CONSENT = "I may use both voices: they are mine, their owners agreed, or they are virtual."
+CONSENT = "I may use the voices in the clips that I brought: they are mine, or their owners agreed."
+FIRST = "Linden, high"  # of the example sources: far from the voice that is chosen first
+SOURCE = "Source"  # name of a field, on the page and in messages
 OCTAVE = 12  # semitones
 EARLY = 0.3  # word error rate above which a visitor is warned: a sentence is hard to follow then
 OF_LENGTH = ("Only", "The clip has")  # how notes about length begin: a source is used as it is
@@ -80,20 +83,59 @@ def write(folder, speech, sounds):
     return visitor.save(speech, folder), image
 
 
-def target_voice(voices, target, taken, folder):
-    """spk_emb [D] of the voice to borrow.  Raises ValueError that says which of the two clips is meant."""
-    try:
-        _, spk_emb, _ = speak.borrowed(voices, target, taken, folder)
-    except ValueError as error:
-        raise ValueError(f"The voice to borrow: {error}") from error
-    return spk_emb
+def check_settings(strength, pitch, semitones, seed, detail):
+    """The settings of voices.convert by name.  Raises WrongField for the first that is out of range."""
+    return {
+        "strength": visitor.number(strength, "Strength", 0, 1),
+        "pitch": visitor.number(pitch, "Pitch", 0, 1),
+        "semitones": visitor.number(semitones, "Semitones", -OCTAVE, OCTAVE),
+        "seed": visitor.seed(seed),
+        "detail": visitor.number(detail, "Detail", 0, 1),
+    }
+
+
+def heard(source, folder):
+    """(rate, samples) of the source.  Raises WrongField for one that is missing or cannot be used."""
+    with visitor.field(SOURCE):
+        if not source:
+            raise ValueError(
+                "There is no source: upload or record the words that are to be said in another voice."
+            )
+        clip = audio.load(visitor.clip(source, folder))
+        audio.source(clip)
+    return clip
 
 
 def callbacks(voices, folder):
-    """The functions behind Convert and Stop.  All they keep is when each visitor last pressed Stop."""
+    """(function behind the API, the one behind the page, Stop).
+
+    All they keep is when each visitor last pressed Stop."""
     stops = visitor.Stops()
 
-    @visitor.answering
+    def converted(source, target, ticked, settings, taken, request, progress):
+        """(path of the sound, path of the picture, facts)."""
+        settings = check_settings(*settings)
+        clip = heard(source, folder)
+        with visitor.field(speak.VOICE):
+            needs_consent = permits.asks([source, target], folder, None if target else taken)
+        if needs_consent:
+            permits.require(ticked)
+        progress(0, desc="listening to both clips")
+        _, spk_emb, _ = speak.borrowed(voices, target, taken, folder)
+        speech = voices.convert(
+            clip,
+            spk_emb,
+            **settings,
+            progress=lambda share, words: progress(share, desc=words),
+            cancelled=stops.asked(request),
+        )
+        voice = audio.load(target) if target else None
+        sounds = {"Source": (audio.RATE, audio.source(clip))}
+        if voice:
+            sounds["Voice"] = (audio.RATE, audio.prepare(voice))
+        sounds["Result"] = (speech.rate, speech.wav)
+        return *write(folder, speech, sounds), facts(voices, speech, spk_emb, clip, notes(clip, voice))
+
     def convert(
         source,
         target,
@@ -105,41 +147,29 @@ def callbacks(voices, folder):
         detail,
         request: gr.Request,
         progress=gr.Progress(),  # noqa: B008  gradio reads the default
-        taken=None,
-    ):  # noqa: B008  gradio reads the default
-        asked = time.monotonic()
-        if not source:
-            raise ValueError(
-                "There is no source: upload or record the words that are to be said in another voice."
-            )
-        visitor.consent(consent)
-        seed = visitor.seed(seed)
-        strength = visitor.number(strength, "Strength", 0, 1)
-        pitch = visitor.number(pitch, "Pitch", 0, 1)
-        semitones = visitor.number(semitones, "Semitones", -OCTAVE, OCTAVE)
-        detail = visitor.number(detail, "Detail", 0, 1)
-        progress(0, desc="listening to both clips")
-        source = audio.load(visitor.clip(source, folder))
-        spk_emb = target_voice(voices, target, taken, folder)
-        speech = voices.convert(
-            source,
-            spk_emb,
-            strength,
-            pitch,
-            semitones,
-            seed,
-            detail,
-            progress=lambda share, words: progress(share, desc=words),
-            cancelled=lambda: stops.since(request.session_hash, asked),
-        )
-        voice = audio.load(target) if target else None
-        sounds = {"Source": (audio.RATE, audio.source(source))}
-        if voice:
-            sounds["Voice"] = (audio.RATE, audio.prepare(voice))
-        sounds["Result"] = (speech.rate, speech.wav)
-        return *write(folder, speech, sounds), facts(voices, speech, spk_emb, source, notes(source, voice))
+    ):
+        """Say what a source says, at its pace, in the voice of another clip."""
+        settings = (strength, pitch, semitones, seed, detail)
+        return converted(source, target, consent, settings, None, request, progress)
 
-    return convert, stops.press
+    def convert_on_page(
+        source,
+        target,
+        consent,
+        strength,
+        pitch,
+        semitones,
+        seed,
+        detail,
+        taken,
+        request: gr.Request,
+        progress=gr.Progress(),  # noqa: B008  gradio reads the default
+    ):
+        """The same, where a voice may have been sent from another tab."""
+        settings = (strength, pitch, semitones, seed, detail)
+        return converted(source, target, consent, settings, taken, request, progress)
+
+    return convert, convert_on_page, stops.press
 
 
 def warning(card):
@@ -152,8 +182,8 @@ def warning(card):
     )
 
 
-def settings():
-    """The fields of the accordion: strength, pitch, semitones, seed, detail."""
+def settings(hints):
+    """The fields of the accordion: strength, pitch, semitones, seed, detail, each with its line of hints."""
     with gr.Accordion("Strength, pitch, detail, seed", open=False):
         strength = gr.Slider(
             0.0,
@@ -183,43 +213,39 @@ def settings():
             info="How closely the result follows the source: "
             "more keeps words clear, less keeps the old voice out.",
         )
-        seed = gr.Number(
-            0,
-            label="Seed",
-            info="The same seed gives the same sound.",
-            step=1,
-            minimum=0,
-            maximum=visitor.SEEDS - 1,
-        )
+        seed = gr.Number(0, label="Seed", info="The same seed gives the same sound.", step=1)
+        for name in ("Strength", "Pitch", "Semitones", "Detail", "Seed"):
+            hints.beside(name)
+    for slider, low in ((strength, 0), (pitch, 0), (semitones, -OCTAVE), (detail, 0)):
+        check = functools.partial(visitor.number, name=slider.label, low=low, high=slider.maximum)
+        hints.watch(slider.label, [context.lenient(slider)], check)
+    hints.watch("Seed", [seed], visitor.seed)
     return strength, pitch, semitones, seed, detail
 
 
-def build(page):
-    """Lay out the tab inside a gr.Blocks; page: a context.Context."""
-    voices, taken, paths = page.voices, page.taken, speak.examples()
-    gr.Markdown(
-        "Say something, in your own time and tone, and hear it in another voice. "
-        "The words and the timing stay yours."
-    )
-    gr.Markdown(warning(voices.bundle.card("flow_vae")))
-    with gr.Row():
-        with gr.Column(min_width=300):
-            source = context.upload("Source: what to say, and how (1 to 60 s)", elem_id="source")
-            checked = gr.Markdown(elem_id="check-source", elem_classes="check")
-        with gr.Column(min_width=300):
-            target = context.upload(
-                "Voice to borrow (5 to 10 s)", paths[speak.FIRST], elem_id="target", render=False
-            )
-            choice = context.example_radio(paths, "Example voices", target, speak.FIRST)
-            target.render()
-            checked_target = gr.Markdown(
-                speak.report(paths[speak.FIRST]), elem_id="check-target", elem_classes="check"
-            )
-    fields = settings()
-    consent = gr.Checkbox(label=CONSENT)
-    with gr.Row():
-        go = gr.Button("Convert", variant="primary", min_width=120, scale=3)
-        halt = gr.Button("Stop", min_width=80)
+def publish(convert, example):
+    """Make /convert public; example: path of the clip whose voice is taken where none is given."""
+    with endpoints.hidden():
+        takes = [
+            endpoints.clip(SOURCE, "A clip of 1 to 60 s: what is to be said, and how"),
+            endpoints.clip(speak.VOICE, "A clip of one person; without one a virtual voice", example),
+            endpoints.tick("Consent", "True: I may use these voices. Not needed for virtual ones"),
+            endpoints.number("Strength", "0 keeps the voice of the source, 1 is the other", 1.0),
+            endpoints.number("Pitch", "0 keeps the register of the source, 1 is that of the voice", 1.0),
+            endpoints.number("Semitones", f"Added to the pitch, {-OCTAVE} to {OCTAVE}", 0),
+            endpoints.number("Seed", f"A whole number from 0 to {visitor.SEEDS - 1:,}", 0),
+            endpoints.number("Detail", "0 to 1: how closely the result follows the source", 1.0),
+        ]
+        gives = [
+            endpoints.sound("Speech", "The sound, a wav file"),
+            endpoints.picture("Spectrograms", "Mel spectrograms of source, voice and result, a png file"),
+            endpoints.words("Facts", "Markdown: similarity, real-time factor, settings, notes on the clips"),
+        ]
+        endpoints.publish(convert, takes, gives, "convert", concurrency_limit=context.OTHERS_AT_ONCE)
+
+
+def results():
+    """The sound, its picture and its facts."""
     result = gr.Audio(
         label="Result",
         interactive=False,
@@ -238,18 +264,66 @@ def build(page):
         "time goes right, frequency goes up",
     )
     line = gr.Markdown(elem_classes="check")
+    return result, drawn, line
+
+
+def build(page):
+    """Lay out the tab inside a gr.Blocks; page: a context.Context."""
+    voices, taken, paths = page.voices, page.taken, speak.examples()
+    gr.Markdown(
+        "Say something, in your own time and tone, and hear it in another voice. "
+        "The words and the timing stay yours."
+    )
+    gr.Markdown(warning(voices.bundle.card("flow_vae")))
+    hints = Hints()
+    with gr.Row():
+        with gr.Column(min_width=300):
+            source = context.upload(
+                f"{SOURCE}: what to say, and how (1 to 60 s)", paths[FIRST], elem_id="source", render=False
+            )
+            context.example_radio(paths, "Example sources", source, FIRST)
+            source.render()
+            hints.beside(SOURCE)
+            checked = gr.Markdown(report(paths[FIRST]), elem_id="check-source", elem_classes="check")
+        with gr.Column(min_width=300):
+            target = context.upload(
+                f"{speak.VOICE} (one person, 3 s or more)",
+                paths[speak.FIRST],
+                elem_id="target",
+                render=False,
+            )
+            choice = context.example_radio(paths, "Example voices", target, speak.FIRST)
+            target.render()
+            hints.beside(speak.VOICE)
+            checked_target = gr.Markdown(
+                speak.report(paths[speak.FIRST]), elem_id="check-target", elem_classes="check"
+            )
+    fields = settings(hints)
+    consent = permits.box(CONSENT)
+    hints.beside("Consent")
+    with gr.Row():
+        go = gr.Button("Convert", variant="primary", min_width=120, scale=3)
+        halt = gr.Button("Stop", min_width=80)
+    hints.beside()
+    result, drawn, line = results()
     gr.Markdown(about.model(voices.bundle, "flow_vae"), elem_classes="about")
     folder = result.GRADIO_CACHE
-    convert, stop = callbacks(voices, folder)
+    convert, convert_on_page, stop = callbacks(voices, folder)
+    publish(convert, paths[speak.FIRST])
     run = go.click(
-        convert,
+        hints.telling(convert_on_page, results=3),
         [source, target, consent, *fields, taken],
-        [result, drawn, line],
-        api_name="convert",
+        [result, drawn, line, *hints.outputs()],
+        api_visibility="private",
         concurrency_limit=context.OTHERS_AT_ONCE,
         scroll_to_output=True,
+        show_progress_on=[result],
     )
-    halt.click(stop, cancels=[run], **context.LIGHT)
+    hints.stop(halt, stop, run)
+    hints.watch(SOURCE, [source])
+    hints.watch(speak.VOICE, [target, taken])
+    hints.watch("Consent", [consent, source, target, taken])
+    permits.connect(consent, [source, target], folder, taken)
     source.change(speak.reporter(report, folder), source, checked, **context.LIGHT)
     target.change(speak.reporter(speak.report, folder), [target, taken], checked_target, **context.LIGHT)
     taken.change(speak.receive, taken, [choice, target, checked_target], **context.LIGHT)

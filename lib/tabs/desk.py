@@ -2,6 +2,7 @@
 
 import json
 import time
+import uuid
 from pathlib import Path
 
 import gradio as gr
@@ -9,15 +10,26 @@ import numpy as np
 import torch
 
 from lib.data import filling
-from lib.tabs import chart, speak, visitor
+from lib.tabs import chart, permits, speak, visitor
 from lib.voices import maps
 
-MINE, MIXED, LOADED, SENT = OWN = ("my voice", "the mixture", "the voice file", "the voice taken along")
+MINE, MIXED, LOADED, SENT = OWN = ("my voice", "the mixture", "the voice file", "the voice sent here")
 FILE_BYTES = 100_000  # of a voice file; 128 numbers take about 2,000
 ROUNDING = 0.01  # of the length of a voice that went through a file
 SYNTHETIC = ("Kokoro-82M", "hibari-tts")  # corpora in which nobody stands behind a voice
 NEIGHBOURS = 5
 FAR = 1e9  # farther than anything on a map
+# Names of fields, on the page and in messages.
+HAND, ONE, TWO, WORDS, CLIP, FILE = (
+    "Voice in hand",
+    "A",
+    "B",
+    "Your own sentence",
+    "Voice to place",
+    "Voice file",
+)
+SHARE, NOISE, DRAW = "From A to B", "Noise", "Which noise"
+LIMITS = {SHARE: (0, 1), NOISE: (0, 2), DRAW: (1, 20)}
 
 
 def read_voice(path, encoder, D):
@@ -56,7 +68,8 @@ class Desk:
     """The functions behind the tab.  It keeps nothing of a visitor.
 
     A visitor's own voices come and go as `own`, the value of a gr.State: {name: {"spk_emb": list of D
-    numbers, "person": whether it was made of a real person's dot}}."""
+    numbers, "person": whether it was made of a real person's dot, "brought": whether of a voice that the
+    visitor brought, and may use}}."""
 
     def __init__(self, voices, atlas, folder):
         self.voices, self.atlas, self.folder = voices, atlas, Path(folder)
@@ -65,21 +78,37 @@ class Desk:
         self.at = {name: i for i, name in enumerate(self.names)}
         self.in_corpus = np.isin(atlas.config.kinds, maps.REAL)
 
-    def vector(self, name, own):
-        """spk_emb [D] of a dot or of one of the own voices."""
+    def vector(self, name, own, field=HAND):
+        """spk_emb [D] of a dot or of an own voice.  Raises WrongField, naming `field`, for another."""
         if name in self.at:
             return self.emb[self.at[name]]
         if name not in (own or {}):
-            raise ValueError(
-                f"There is no {name or 'voice in hand'} yet: choose a dot, bring a voice or mix two."
+            raise visitor.WrongField(
+                field,
+                f"there is no {name or 'voice in hand'} yet: choose a dot, bring a voice or mix two.",
             )
         return np.array(own[name]["spk_emb"], dtype="float32")
+
+    def virtual(self):
+        """Names of the dots that are certainly nobody's."""
+        return [name for name in self.names if not self.is_person(name, None)]
 
     def is_person(self, name, own):
         """Whether a real person, not asked by this visitor, stands behind a voice or a part of it."""
         if name in self.at:
             return is_person(self.atlas.config.kinds[self.at[name]], self.atlas.config.about[self.at[name]])
         return name in (own or {}) and own[name]["person"]
+
+    def is_brought(self, name, own):
+        """Whether a voice is one that the visitor brought, or holds a part of one."""
+        return name in (own or {}) and own[name]["brought"]
+
+    def boxes(self, chosen, one, two, own):
+        """Updates of the two boxes of consent: each is there when it is needed."""
+        return (
+            gr.Checkbox(visible=self.is_person(chosen, own)),
+            gr.Checkbox(visible=self.is_person(one, own) or self.is_person(two, own)),
+        )
 
     def where(self, name, method, own):
         """Place [2] on the map of a voice, or None: not made yet, or UMAP still warms up."""
@@ -125,7 +154,7 @@ class Desk:
     def describe(self, name):
         """A line on what a dot is."""
         config, i = self.atlas.config, self.at[name]
-        words = f"**{name}** {config.kinds[i]}, {config.about[i]}"
+        words = f"**{name}** {config.kinds[i]}, {chart.about(config.about[i])}"
         parents = " and ".join(self.names[parent] for parent in config.parents[i])
         return f"{words}; made of {parents}" if parents else words
 
@@ -152,10 +181,10 @@ class Desk:
             )
         return "\n".join(f"- {line}" for line in lines) + f"\n{more}"
 
-    def file(self, name, own):
-        """Update of the button for the voice file, which a real person's voice has not."""
+    def file_of(self, name, own):
+        """Path of the voice file, which a real person's voice has not: None."""
         if self.is_person(name, own):
-            return gr.DownloadButton(value=None, interactive=False)
+            return None
         numbers = [round(float(value), 6) for value in self.vector(name, own)]
         voice = {
             "what": "A voice of Voice Atlas: an embedding, no audio.",
@@ -163,7 +192,12 @@ class Desk:
             "encoder": self.atlas.config.encoder,
             "spk_emb": numbers,
         }
-        return gr.DownloadButton(value=self.write(".json", json.dumps(voice).encode()), interactive=True)
+        return self.write(".json", json.dumps(voice).encode())
+
+    def file(self, name, own):
+        """Update of the button for the voice file."""
+        path = self.file_of(name, own)
+        return gr.DownloadButton(value=path, interactive=path is not None)
 
     def scene(self, name, one, two, method, own, more=""):
         """(overlay, facts, voice file): what every answer shows."""
@@ -179,20 +213,33 @@ class Desk:
         Path(path).write_bytes(data)
         return path
 
+    def told(self, name, method, own):
+        """A voice in values: its name, its place [2] on the map or None, {neighbour: true cosine}."""
+        place = self.where(name, method, own)
+        return {
+            "name": name,
+            "place": None if place is None else [float(value) for value in place],
+            "neighbours": {self.names[i]: float(cosine) for i, cosine in self.near(name, own)},
+        }
+
     def say(self, words, spk_emb):
         """(path of the sound, facts about it)."""
         begun = time.monotonic()
-        speech = speak.say(self.voices, words, spk_emb)
+        speech = speak.say(self.voices, words, spk_emb, WORDS)
         facts = speak.facts(self.voices, speech, time.monotonic() - begun, spk_emb, ())
         return visitor.save(speech, self.folder), facts + speak.unread(words)
 
     def ask(self, names, own, allowed):
-        """Raise ValueError unless every real person among the voices has allowed it."""
+        """Raise WrongField unless every real person among the voices has allowed it."""
         people = [name for name in names if self.is_person(name, own)]
         if people:
-            visitor.consent(allowed, f"{' and '.join(people)} may be")
+            permits.require(allowed, f"{' and '.join(people)} may be")
 
-    @visitor.answering
+    def check_method(self, method):
+        """Raise WrongField for a map that is not there."""
+        if method not in chart.METHODS:
+            raise visitor.WrongField("Map", f"{method!r} is none of {', '.join(chart.METHODS)}: choose one.")
+
     def pick(self, one, two, method, own, event: gr.EventData):
         """Answer a click on the map."""
         index = event._data.get("index") if isinstance(event._data, dict) else None
@@ -200,7 +247,6 @@ class Desk:
             raise ValueError(f"There is no dot {index!r}: choose one of {len(self.names)}.")
         return self.hold(self.names[index], one, two, method, own)
 
-    @visitor.answering
     def hold(self, name, one, two, method, own):
         """Take a voice in hand: it plays, and becomes B; what was B becomes A."""
         if name not in (one, two, MIXED):
@@ -208,70 +254,106 @@ class Desk:
         sound = self.write(".mp3", self.atlas.clip(self.at[name])) if name in self.at else gr.skip()
         return name, one, two, sound, *self.scene(name, one, two, method, own)
 
-    @visitor.answering
     def speak_at_point(self, words, point, method, own, allowed=False):
-        """Say something in the voice in hand."""
+        """Say something in a voice of the map, or one that was placed or mixed before."""
+        self.check_method(method)
         spk_emb = self.vector(point, own)
         self.ask([point], own, allowed)
         sound, heard = self.say(words, spk_emb)
         return sound, self.facts(point, method, own, heard)
 
-    @visitor.answering
+    def mixture(self, one, two, share, noise, draw, own, allowed):
+        """`own` with the mixture of two voices in it.  Raises WrongField."""
+        share = visitor.number(share, SHARE, *LIMITS[SHARE])
+        noise = visitor.number(noise, NOISE, *LIMITS[NOISE])
+        draw = int(visitor.number(draw, DRAW, *LIMITS[DRAW]))
+        ends = [torch.tensor(self.vector(one, own, ONE)), torch.tensor(self.vector(two, own, TWO))]
+        self.ask([one, two], own, allowed)
+        spk_emb = filling.interpolate(*ends, share)
+        spk_emb = filling.add_noise(spk_emb, noise, torch.Generator().manual_seed(draw))
+        mixed = {
+            "spk_emb": spk_emb.tolist(),
+            # Else two mixtures would tell a person's numbers.
+            "person": self.is_person(one, own) or self.is_person(two, own),
+            "brought": self.is_brought(one, own) or self.is_brought(two, own),
+        }
+        return (own or {}) | {MIXED: mixed}
+
     def mix(self, one, two, share, noise, draw, words, method, own, allowed=False):
         """Mix two voices and say something in what comes out."""
-        share = visitor.number(share, "Mixture", 0, 1)
-        noise = visitor.number(noise, "Noise", 0, 2)
-        draw = int(visitor.number(draw, "Which noise", 1, 20))
-        ends = [torch.tensor(self.vector(name, own)) for name in (one, two)]
-        self.ask([one, two], own, allowed)
-        spk_emb = filling.add_noise(
-            filling.interpolate(*ends, share), noise, torch.Generator().manual_seed(draw)
-        )
-        person = self.is_person(one, own) or self.is_person(
-            two, own
-        )  # else two mixtures would tell a person's numbers
-        own = (own or {}) | {MIXED: {"spk_emb": spk_emb.tolist(), "person": person}}
-        sound, heard = self.say(words, spk_emb.numpy())
+        self.check_method(method)
+        own = self.mixture(one, two, share, noise, draw, own, allowed)
+        sound, heard = self.say(words, self.vector(MIXED, own))
+        facts = self.facts(MIXED, method, own, heard)
+        return own, sound, self.told(MIXED, method, own), facts, self.file_of(MIXED, own)
+
+    def mix_on_page(self, one, two, share, noise, draw, words, method, own, allowed):
+        """The same, as updates of the page."""
+        own = self.mixture(one, two, share, noise, draw, own, allowed)
+        sound, heard = self.say(words, self.vector(MIXED, own))
         return own, MIXED, sound, *self.scene(MIXED, one, two, method, own, heard)
 
-    def bring(self, name, spk_emb, two, method, own):
-        """A voice spk_emb [D] from outside, allowed by who brought it: as B, in hand."""
-        own = (own or {}) | {name: {"spk_emb": spk_emb.tolist(), "person": False}}
-        one = two if two in self.at else self.names[0]
-        return own, name, one, name, *self.scene(name, one, name, method, own)
+    def brought(self, name, spk_emb, own):
+        """`own` with a voice spk_emb [D] from outside in it, allowed by who brought it."""
+        return (own or {}) | {name: {"spk_emb": spk_emb.tolist(), "person": False, "brought": True}}
 
-    @visitor.answering
+    def heard(self, clip, allowed):
+        """spk_emb [D] of an uploaded clip.  Raises WrongField for none, a bad one, or no consent."""
+        with visitor.field(CLIP):
+            if not clip:
+                raise ValueError("There is no voice to borrow: upload a clip or record one.")
+            path = visitor.clip(clip, self.folder)
+        if permits.asks([path], self.folder):
+            permits.require(allowed)
+        with visitor.field(CLIP):
+            return self.voices.embed(path)
+
     def place(self, clip, consent, two, method, own):
-        """Place the voice of an uploaded clip."""
-        visitor.consent(consent)
-        if not clip:
-            raise ValueError("There is no voice to borrow: upload a clip or record one.")
-        spk_emb = self.voices.embed(visitor.clip(clip, self.folder))
-        return self.bring(MINE, spk_emb, two, method, own)
+        """Place the voice of a clip on the map; later calls of this session may speak in it as "my voice"."""
+        self.check_method(method)
+        own = self.brought(MINE, self.heard(clip, consent), own)
+        told = self.told(MINE, method, own)
+        told["cosine to two"] = float(self.vector(MINE, own) @ self.vector(two, own, TWO))
+        return own, told, self.facts(MINE, method, own), self.file_of(MINE, own)
 
-    @visitor.answering
+    def in_hand(self, name, sound, two, method, own):
+        """Updates of the page: an own voice is in hand, plays, is B, and the map comes into view."""
+        one = two if two in self.at else self.names[0]
+        overlay, facts, file = self.scene(name, one, name, method, own)
+        picture = gr.HTML(value=overlay, shown=uuid.uuid4().hex)
+        return own, name, one, name, sound, picture, facts, file
+
+    def place_on_page(self, clip, consent, two, method, own):
+        """Place the voice of an uploaded clip, and let it say the sample."""
+        spk_emb = self.heard(clip, consent)
+        sound, _ = self.say(speak.SAMPLE, spk_emb)
+        return self.in_hand(MINE, sound, two, method, self.brought(MINE, spk_emb, own))
+
     def load(self, file, consent, two, method, own):
-        """Place the voice of an uploaded voice file."""
-        visitor.consent(consent)
-        path = visitor.uploaded(file, self.folder)
-        spk_emb = read_voice(path, self.atlas.config.encoder, self.emb.shape[1])
-        return self.bring(LOADED, spk_emb, two, method, own)
+        """Place the voice of an uploaded voice file, and let it say the sample."""
+        permits.require(consent)
+        with visitor.field(FILE):
+            path = visitor.uploaded(file, self.folder)
+            spk_emb = read_voice(path, self.atlas.config.encoder, self.emb.shape[1])
+        sound, _ = self.say(speak.SAMPLE, spk_emb)
+        return self.in_hand(LOADED, sound, two, method, self.brought(LOADED, spk_emb, own))
 
-    @visitor.answering
     def receive(self, taken, two, method, own):
         """Place a voice that another tab sent along."""
         if not taken or taken["name"] in (*self.at, *OWN):
-            return [gr.skip()] * 7
+            return [gr.skip()] * 8
         spk_emb = visitor.vector(taken["spk_emb"], self.emb.shape[1])
-        return self.bring(SENT, spk_emb / np.linalg.norm(spk_emb), two, method, own)
+        own = self.brought(SENT, spk_emb / np.linalg.norm(spk_emb), own)
+        own[SENT]["brought"] = permits.is_person(taken)
+        return self.in_hand(SENT, gr.skip(), two, method, own)
 
-    @visitor.answering
     def send(self, name, own):
-        """Send the voice in hand to Speak, which asks for consent itself."""
-        taken = {"name": name, "spk_emb": self.vector(name, own).tolist(), "stamp": time.time()}
+        """Send the voice in hand to Speak, which asks for consent where it may be somebody's."""
+        spk_emb = self.vector(name, own).tolist()
+        is_person = self.is_person(name, own) or self.is_brought(name, own)
+        taken = {"name": name, "spk_emb": spk_emb, "person": is_person, "stamp": time.time()}
         return taken, gr.Tabs(selected="speak")
 
-    @visitor.answering
     def turn(self, chosen, one, two, method, own):
         """Draw the other map."""
         overlay, facts = "", gr.skip()

@@ -3,6 +3,7 @@
 import functools
 import tempfile
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
@@ -10,13 +11,15 @@ import numpy as np
 
 from lib import audio, show
 from lib.data import corpus, mixtures
-from lib.tabs import about, context, visitor
+from lib.tabs import about, context, endpoints, permits, visitor
 from lib.tabs import speak as speaking
+from lib.tabs.hints import Hints
 from lib.voices.speak import LIMIT
 
 NAME, NEEDS = "Extract", ("speaker_encoder", "tts", "attractor")
 SAMPLE = "I was only half of what you heard, and now I am all of it."
-CONSENT = "I may use these voices: they are mine, their owners agreed, or they are virtual."
+CONSENT = "I may use the voices in the clips that I brought: they are mine, or their owners agreed."
+MIXTURE, PEOPLE, VOICE, TEXT = "Mixture", "How many people?", "Speak with", "Text"  # names of fields
 # Mixtures of virtual voices, made from the embedded corpus when the app starts.
 EXAMPLES = {
     "Birch and Willow, a deep and a high voice": ("va-15", "va-20"),
@@ -39,16 +42,8 @@ def examples():
         clips = [speaking.longest(rows, speaker)["audio"] for speaker in speakers]
         paths[label] = str(folder / f"mixture-{i + 1}.wav")
         audio.save(paths[label], *mixtures.mixed(clips))
+    permits.VIRTUAL.add(paths.values())
     return paths
-
-
-def require(mixture, consent, count):
-    """Raise ValueError, naming the remedy, for what only the tab knows to refuse."""
-    visitor.consent(consent, "these voices are")
-    if not mixture:
-        raise ValueError("There is no mixture: choose an example, upload a clip or record one.")
-    if count not in COUNTS:
-        raise ValueError(f"{count!r} people: choose one of {list(COUNTS)}.")
 
 
 def picture(people):
@@ -95,85 +90,153 @@ def facts(voices, people, counted, notes):
 
 
 def listened(mixture, second, folder):
-    """(rate, samples) of the mixture: one uploaded clip, or two that are played at once."""
-    paths = [visitor.clip(path, folder) for path in (mixture, second) if path]
-    return mixtures.mixed(paths) if second else audio.load(paths[0])
+    """(rate, samples) of the mixture: one uploaded clip, or two that are played at once.
+
+    Raises WrongField for none, and for one that cannot be used."""
+    with visitor.field(MIXTURE):
+        if not mixture:
+            raise ValueError("There is no mixture: choose an example, upload a clip or record one.")
+        paths = [visitor.clip(path, folder) for path in (mixture, second) if path]
+        return mixtures.mixed(paths) if second else audio.load(paths[0])
 
 
-def shown(people):
-    """Updates of the players and of the choice among them, and {label: vectors} for the eye."""
+@dataclass(frozen=True)
+class Found:
+    """What was taken apart for one visitor.
+
+    people: a Speech each.  image: path of the picture, which label describes.  words: facts.
+    hand: what a gr.State keeps, {"voices": lists of D numbers, "person": whether one may be somebody's}."""
+
+    people: list
+    image: str
+    label: str
+    words: str
+    hand: dict
+
+    def sounds(self, folder):
+        """Paths of the sounds, one for each of LABELS, None where there are fewer people."""
+        paths = [visitor.save(speech, folder) for speech in self.people]
+        return paths + [None] * (len(LABELS) - len(paths))
+
+    def numbers(self):
+        """The vectors of each voice, for the eye."""
+        rows = []
+        for speech in self.people:
+            rows.append({name: speech.facts[name].tolist() for name in ("spk_emb", "attractor")})
+        return rows
+
+
+def shown(found, folder):
+    """Updates of everything on the page that shows who was found."""
     players = []
-    for label in LABELS:
-        players.append(gr.Audio(None, label=label, visible=False))
-    choice = gr.Radio(LABELS[: len(people)], value=LABELS[0], visible=True)
-    numbers = []
-    for speech in people:
-        numbers.append({name: speech.facts[name].tolist() for name in ("spk_emb", "attractor")})
-    return players, choice, numbers
+    for path, label in zip(found.sounds(folder), LABELS, strict=True):
+        players.append(gr.Audio(path, label=label, visible=path is not None))
+    choice = gr.Radio(LABELS[: len(found.people)], value=LABELS[0], visible=True)
+    image = gr.Image(found.image, label=found.label)
+    return image, *players, found.words, found.numbers(), choice, found.hand
+
+
+def apart(voices, folder, mixture, second, people, ticked, progress):
+    """The people Found in a mixture; ticked: the box of consent.  Raises WrongField."""
+    if people not in COUNTS:
+        raise visitor.WrongField(PEOPLE, f"{people!r} is none of {', '.join(COUNTS)}: choose one.")
+    clip = listened(mixture, second, folder)
+    is_person = permits.asks([mixture, second], folder)
+    if is_person:
+        permits.require(ticked, "these voices are")
+    progress(0.1, desc="listening")
+    with visitor.field(MIXTURE):
+        heard = voices.extract(clip, COUNTS[people])
+    progress(0.8, desc="drawing")
+    figure, image = picture(heard), visitor.fresh(folder, ".png")
+    figure.savefig(image, dpi=speaking.DPI)
+    words = facts(voices, heard, people == "Tell me", audio.check(clip).problems)
+    hand = {"voices": [speech.facts["spk_emb"].tolist() for speech in heard], "person": is_person}
+    return Found(heard, image, figure.get_label(), words, hand)
 
 
 def callbacks(voices, folder):
-    """The functions behind the buttons; they keep nothing.
+    """(function behind the API, then those behind the buttons of the page); they keep nothing.
 
-    hand: what was taken apart for this visitor, a list of spk_emb in a gr.State, never sent by the page."""
+    hand: that of a Found, in a gr.State, never sent by the page."""
 
-    @visitor.answering
     def extract(mixture, second, people, consent, progress=gr.Progress()):  # noqa: B008  gradio reads the default
-        require(mixture, consent, people)
-        progress(0.1, desc="listening")
-        clip = listened(mixture, second, folder)
-        found = voices.extract(clip, COUNTS[people])
-        progress(0.8, desc="drawing")
-        figure, image = picture(found), visitor.fresh(folder, ".png")
-        figure.savefig(image, dpi=speaking.DPI)
-        players, choice, numbers = shown(found)
-        for i, speech in enumerate(found):
-            players[i] = gr.Audio(visitor.save(speech, folder), visible=True)
-        words = facts(voices, found, people == "Tell me", audio.check(clip).problems)
-        hand = [row["spk_emb"] for row in numbers]
-        return gr.Image(image, label=figure.get_label()), *players, words, numbers, choice, hand
+        """Take the people who talk at once in a mixture apart."""
+        found = apart(voices, folder, mixture, second, people, consent, progress)
+        return found.image, *found.sounds(folder), found.words, found.numbers()
 
-    def chosen(hand, choice, consent):
-        """spk_emb of the chosen voice."""
-        if consent is not True or not hand or choice not in LABELS[: len(hand)]:
-            raise ValueError(
-                "There is no voice yet: tick the consent box, take a mixture apart, then choose a voice."
-            )
-        return visitor.vector(hand[LABELS.index(choice)], voices.encoder.config.D)
+    def extract_on_page(mixture, second, people, consent, progress=gr.Progress()):  # noqa: B008
+        """The same, as updates of the page."""
+        return shown(apart(voices, folder, mixture, second, people, consent, progress), folder)
 
-    @visitor.answering
+    def chosen(hand, choice, ticked):
+        """spk_emb [D] of the chosen voice."""
+        found = hand["voices"] if hand else []
+        if choice not in LABELS[: len(found)]:
+            raise visitor.WrongField(VOICE, "there is no voice yet: take a mixture apart, then choose one.")
+        if hand["person"]:
+            permits.require(ticked, "these voices are")
+        return visitor.vector(found[LABELS.index(choice)], voices.encoder.config.D)
+
     def speak(text, hand, choice, consent):
+        """The sound and a line about it."""
         spk_emb = chosen(hand, choice, consent)
-        speech = speaking.say(voices, text, spk_emb)
+        speech = speaking.say(voices, text, spk_emb, TEXT)
         line = f"- {speech.facts['seconds']:.1f} s of speech in {speech.facts['took']:.2f} s"
         return visitor.save(speech, folder), line + speaking.unread(text)
 
-    @visitor.answering
     def take(tab, hand, choice, consent):
+        """The voice for another tab, and the tab."""
         spk_emb = chosen(hand, choice, consent)
-        taken = {"name": f"{choice} of a mixture", "spk_emb": spk_emb.tolist(), "stamp": uuid.uuid4().hex}
-        return taken, gr.Tabs(selected=tab)
+        taken = {"name": f"{choice} of a mixture", "spk_emb": spk_emb.tolist(), "person": hand["person"]}
+        return taken | {"stamp": uuid.uuid4().hex}, gr.Tabs(selected=tab)
 
-    return extract, speak, take
+    return extract, extract_on_page, speak, take
 
 
-def sources():
+def publish(extract, example):
+    """Make /extract public; example: path of the mixture that is taken where none is given."""
+    with endpoints.hidden():
+        takes = [
+            endpoints.clip(MIXTURE, "A clip of 1 to 30 s in which 1 to 4 people talk at once", example),
+            endpoints.clip("Second clip", "Played at the same time as the mixture; may be left out"),
+            endpoints.choice(PEOPLE, "How many people talk; Tell me: the network counts", COUNTS, "Tell me"),
+            endpoints.tick("Consent", "True: I may use these voices. Not needed for virtual ones"),
+        ]
+        gives = [endpoints.picture("Who speaks where", "Spectrogram in the colours of people, a png file")]
+        for label in LABELS:
+            gives.append(endpoints.sound(label, "One person alone, a wav file; null where there are fewer"))
+        gives += [
+            endpoints.words("Facts", "Markdown: how many people, their shares, notes on the recording"),
+            endpoints.values("Vectors", "For each voice spk_emb and attractor, lists of numbers"),
+        ]
+        endpoints.publish(extract, takes, gives, "extract", concurrency_limit=context.OTHERS_AT_ONCE)
+
+
+def sources(hints):
     """What a visitor brings: the mixture, or a second clip to be mixed with the first."""
     paths = examples()
     first = next(iter(paths))
-    mixture = context.upload("Mixture, 1 to 30 s", paths[first], elem_id="mixture", render=False)
+    mixture = context.upload(f"{MIXTURE}, 1 to 30 s", paths[first], elem_id="mixture", render=False)
     context.example_radio(paths, "Example mixtures", mixture, first)
     mixture.render()
+    hints.beside(MIXTURE)
     with gr.Accordion("Or let the app mix: add a second clip", open=False):
         second = context.upload("Second clip, played at the same time", elem_id="second")
-    return mixture, second
+    hints.watch(MIXTURE, [mixture, second])
+    return mixture, second, paths[first]
 
 
-def question():
+def question(hints):
     """How many people, whether one may, the button, and the picture of the answer."""
-    people = gr.Radio(list(COUNTS), value="Tell me", label="How many people?")
-    consent = gr.Checkbox(label=CONSENT)
-    go = gr.Button("Take apart", variant="primary")
+    people = gr.Radio(list(COUNTS), value="Tell me", label=PEOPLE)
+    hints.beside(PEOPLE)
+    consent = permits.box(CONSENT)
+    hints.beside("Consent")
+    with gr.Row():
+        go = gr.Button("Take apart", variant="primary", min_width=120, scale=3)
+        halt = gr.Button("Stop", min_width=80)
+    hints.beside()
     image = gr.Image(
         show_label=False,
         label="Who speaks where",
@@ -182,49 +245,74 @@ def question():
         min_width=100,
         alt_text="Spectrogram of the mixture, each point in the colour of its speaker",
     )
-    return people, consent, go, image
+    hints.watch(PEOPLE, [context.lenient(people)])
+    return people, consent, go, halt, image
 
 
-def speech(page):
+def speech(page, hints):
     """Which voice is to say what, the button Speak, and {id of a tab: button that sends the voice there}."""
-    voice = gr.Radio([], label="Speak with", visible=False)
-    text = gr.Textbox(SAMPLE, label="Text", lines=2, max_length=LIMIT)
+    voice = gr.Radio([], label=VOICE, visible=False)
+    hints.beside(VOICE)
+    text = gr.Textbox(SAMPLE, label=TEXT, lines=2, max_length=LIMIT)
+    hints.beside(TEXT)
     sends = {}
     with gr.Row():
         say = gr.Button("Speak", min_width=120)
         for tab, label in SENDS.items():
             is_there = tab != "atlas" or page.has("atlas")
             sends[tab] = gr.Button(label, min_width=120, visible=is_there)
+    hints.watch(VOICE, [context.lenient(voice)])
+    hints.watch(TEXT, [text], lambda words: speaking.check_text(words, name=TEXT))
     return voice, text, say, sends
 
 
 def build(page):
     """Lay out the tab inside a gr.Blocks; page: a context.Context."""
     sound = dict(interactive=False, buttons=["download"], waveform_options=context.colours())
+    hints = Hints()
     gr.Markdown("Two people talk at once. Take them apart, choose one, and hear your text in that voice.")
     with gr.Row():
         with gr.Column(min_width=300):
-            mixture, second = sources()
+            mixture, second, example = sources(hints)
         with gr.Column(min_width=300):
-            people, consent, go, image = question()
+            people, consent, go, halt, image = question(hints)
     players = [gr.Audio(label=label, visible=False, elem_classes="result", **sound) for label in LABELS]
     line = gr.Markdown(elem_id="people")
     with gr.Row():
         with gr.Column(min_width=300):
-            voice, text, say, sends = speech(page)
+            voice, text, say, sends = speech(page, hints)
         with gr.Column(min_width=300):
             result = gr.Audio(label="Your text in that voice", autoplay=True, elem_classes="result", **sound)
             took = gr.Markdown()
     with gr.Accordion("The vectors", open=False):
         numbers = gr.JSON(label="For each voice: spk_emb by the encoder of lesson 01, attractor by lesson 02")
     gr.Markdown(about.model(page.voices.bundle, "attractor"), elem_classes="about")
-    extract, speak, take = callbacks(page.voices, result.GRADIO_CACHE)
+    folder = result.GRADIO_CACHE
+    extract, extract_on_page, speak, take = callbacks(page.voices, folder)
+    publish(extract, example)
     hand = context.state()
     found = [image, *players, line, numbers, voice, hand]
-    apart = dict(api_name="extract", concurrency_limit=context.OTHERS_AT_ONCE, scroll_to_output=True)
-    go.click(extract, [mixture, second, people, consent], found, **apart)
-    spoken = dict(api_visibility="private", concurrency_limit=context.SPEAKERS_AT_ONCE)
-    say.click(speak, [text, hand, voice, consent], [result, took], **spoken)
+    private = dict(api_visibility="private", concurrency_limit=context.OTHERS_AT_ONCE)
+    run = go.click(
+        hints.telling(extract_on_page, results=len(found)),
+        [mixture, second, people, consent],
+        [*found, *hints.outputs()],
+        scroll_to_output=True,
+        show_progress_on=[image],
+        **private,
+    )
+    hints.stop(halt, lambda request: visitor.STOPPED, run)
+    say.click(
+        hints.telling(speak, results=2),
+        [text, hand, voice, consent],
+        [result, took, *hints.outputs()],
+        show_progress_on=[result],
+        **private | dict(concurrency_limit=context.SPEAKERS_AT_ONCE),
+    )
     for tab, send in sends.items():
-        send_it = functools.partial(take, tab)
-        send.click(send_it, [hand, voice, consent], [page.taken, page.tabs], **context.SENDING)
+        send_it = hints.telling(functools.partial(take, tab), results=2)
+        send.click(
+            send_it, [hand, voice, consent], [page.taken, page.tabs, *hints.outputs()], **context.SENDING
+        )
+    hints.watch("Consent", [consent, mixture, second])
+    permits.connect(consent, [mixture, second], folder, held=hand)

@@ -3,14 +3,18 @@
 import html
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
+import numpy as np
 
 from lib import audio, show, text
 from lib.data import corpus
-from lib.tabs import about, context, visitor
+from lib.tabs import about, context, endpoints, permits, player, visitor
+from lib.tabs.hints import Hints
 from lib.voices.speak import FASTEST, LIMIT, SLOWEST, check_request
+from lib.voices.speech import joined
 
 NAME, NEEDS = "Speak", ("speaker_encoder", "tts")
 SAMPLE = "The kettle sings, the window is open, and somebody else's voice is saying good morning to you."
@@ -24,7 +28,8 @@ EXAMPLES = {
     "Willow, highest": "va-20",
 }
 FIRST = "Cedar, medium"
-CONSENT = "I may use this voice: it is mine, its owner agreed, or it is virtual."
+CONSENT = "I may use this voice: it is mine, or its owner agreed."
+TEXT, VOICE = "What to say", "Voice to borrow"  # names of fields, on the page and in messages
 PICTURE = (6.4, 3)  # inches: narrower than in lessons, readable on a phone
 DPI = 160
 
@@ -44,19 +49,25 @@ def examples():
         name = label.split(",")[0].lower()
         paths[label] = str(folder / f"{name}.wav")
         audio.save(paths[label], *audio.load(longest(rows, speaker)["audio"]))
+    permits.VIRTUAL.add(paths.values())
     return paths
 
 
 def report(reference, taken=None):
     """Say in Markdown what is wrong with a reference; without one, which voice was sent here."""
     if not reference:
-        return f"**Voice taken along:** {taken['name']}. A clip chosen here goes before it." if taken else ""
+        return sent(taken) if taken else ""
     check = audio.check(reference)
     if check.fatal:
         return f"**This clip cannot be used.** {check.problems[0]}"
     if check.problems:
         return "**This clip will work, but:**\n" + "\n".join(f"- {problem}" for problem in check.problems)
     return f"**This clip is fine:** {check.used_seconds:.1f} s of clear sound."
+
+
+def sent(taken):
+    """Say in Markdown which voice another tab sent here."""
+    return f"**Voice: {taken['name']}**, sent from another tab. An example or a clip takes its place."
 
 
 def reporter(report, folder):
@@ -101,27 +112,39 @@ def write(folder, speech):
     return visitor.save(speech, folder), image
 
 
-def say(voices, words, spk_emb):
-    """Speech of `words` with the usual settings.  Raises ValueError for text that is too long, or none."""
-    check_request(words, 1.0, 0.0)
-    visitor.length(words)
+def check_text(words, speed=1.0, name=TEXT):
+    """Raise WrongField, by the name of its field, for text that is missing, unspeakable or too long."""
+    with visitor.field(name):
+        check_request(words, speed, 0.0)
+        visitor.length(words, speed)
+
+
+def say(voices, words, spk_emb, name=TEXT):
+    """Speech of `words` with the usual settings.  Raises WrongField for text that is too long, or none."""
+    check_text(words, name=name)
     return voices.speak(words, spk_emb)
 
 
-def borrowed(voices, reference, taken, folder):
+def borrowed(voices, reference, taken, folder, name=VOICE):
     """(voice to speak in, its spk_emb [D], notes) of an uploaded clip or, without one, of what a tab sent.
 
     A clip is the voice itself, so that `speak` can look at it.
 
-    Raises ValueError where there is neither, or for a clip that cannot be used."""
-    if reference:
-        clip = audio.load(visitor.clip(reference, folder))
-        return clip, voices.embed(clip), audio.check(clip).problems
-    if taken:
-        spk_emb = visitor.vector(taken["spk_emb"], voices.encoder.config.D)
-        spk_emb = voices.voice(spk_emb)
-        return spk_emb, spk_emb, [f"none: {taken['name']}, taken along"]
-    raise ValueError("There is no voice to borrow: choose an example, upload a clip or record one.")
+    Raises WrongField where there is neither, or for a clip that cannot be used."""
+    with visitor.field(name):
+        if reference:
+            clip = audio.load(visitor.clip(reference, folder))
+            return clip, voices.embed(clip), audio.check(clip).problems
+        if taken:
+            spk_emb = visitor.vector(taken["spk_emb"], voices.encoder.config.D)
+            spk_emb = voices.voice(spk_emb)
+            return spk_emb, spk_emb, [f"none: {taken['name']}, sent from another tab"]
+        raise ValueError("There is no voice to borrow: choose an example, upload a clip or record one.")
+
+
+def parts_of(words):
+    """The sentences of a text, as it is spoken."""
+    return text.parts(words) or [(words, 0.0)]
 
 
 def unread(words):
@@ -130,11 +153,61 @@ def unread(words):
     return f"\n- **Not read:** {html.escape(', '.join(lost))}" if lost else ""
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What a visitor asked for, after all checks; took: s that they needed."""
+
+    words: str
+    voice: object  # a clip or an embedding
+    spk_emb: np.ndarray
+    notes: tuple
+    settings: dict
+    took: float
+
+
+def wished(voices, folder, fields, taken):
+    """The Wish in the fields (text, reference, consent, seed, speed, expressiveness) of a visitor.
+
+    Raises WrongField for the first that is wrong."""
+    words, reference, ticked, seed, speed, expressiveness = fields
+    settings = {
+        "seed": visitor.seed(seed),
+        "speed": visitor.number(speed, "Speed", SLOWEST, FASTEST),
+        "noise_scale": visitor.number(expressiveness, "Expressiveness", 0, 1),
+    }
+    check_text(words, settings["speed"])
+    begun = time.monotonic()
+    with visitor.field(VOICE):
+        needs_consent = permits.asks([reference], folder, None if reference else taken)
+    if needs_consent:
+        permits.require(ticked)
+    voice, spk_emb, notes = borrowed(voices, reference, taken, folder)
+    return Wish(words, voice, spk_emb, tuple(notes), settings, time.monotonic() - begun)
+
+
 def callbacks(voices, folder):
-    """The functions behind Speak and Stop.  All they keep is when each visitor last pressed Stop."""
+    """(function behind the API, the one behind the page, which yields, Stop).
+
+    All they keep is when each visitor last pressed Stop."""
     stops = visitor.Stops()
 
-    @visitor.answering
+    def sentences(wish, request, progress):
+        """A Speech for each sentence of a Wish."""
+        return voices.stream(
+            wish.words,
+            wish.voice,
+            **wish.settings,
+            progress=lambda share, words: progress(share, desc=words),
+            cancelled=stops.asked(request),
+        )
+
+    def answer(wish, pieces):
+        """(path of the sound, path of its spectrogram, facts)."""
+        speech = joined(pieces)
+        took = wish.took + speech.facts["took"]
+        lines = facts(voices, speech, took, wish.spk_emb, wish.notes) + unread(wish.words)
+        return *write(folder, speech), lines
+
     def speak(
         text,
         reference,
@@ -144,32 +217,33 @@ def callbacks(voices, folder):
         expressiveness,
         request: gr.Request,
         progress=gr.Progress(),  # noqa: B008  gradio reads the default
-        taken=None,
-    ):  # noqa: B008  gradio reads the default
-        asked = time.monotonic()
-        visitor.consent(consent)
-        seed = visitor.seed(seed)
-        speed = visitor.number(speed, "Speed", SLOWEST, FASTEST)
-        expressiveness = visitor.number(expressiveness, "Expressiveness", 0, 1)
-        check_request(text, speed, expressiveness)
-        visitor.length(text, speed)
-        progress(0, desc="listening to the reference")
-        begun = time.monotonic()
-        voice, spk_emb, notes = borrowed(voices, reference, taken, folder)
-        speech = voices.speak(
-            text,
-            voice,
-            seed,
-            speed,
-            expressiveness,
-            progress=lambda share, words: progress(share, desc=words),
-            cancelled=lambda: stops.since(request.session_hash, asked),
-        )
-        took = time.monotonic() - begun
-        lines = facts(voices, speech, took, spk_emb, notes) + unread(text)
-        return *write(folder, speech), lines
+    ):
+        """Say a text in the voice of a clip, or in a virtual voice."""
+        fields = (text, reference, consent, seed, speed, expressiveness)
+        wish = wished(voices, folder, fields, None)
+        return answer(wish, list(sentences(wish, request, progress)))
 
-    return speak, stops.press
+    def speak_on_page(
+        text,
+        reference,
+        consent,
+        seed,
+        speed,
+        expressiveness,
+        taken,
+        request: gr.Request,
+        progress=gr.Progress(),  # noqa: B008  gradio reads the default
+    ):
+        """Yield what the player and the results show after every sentence, and at the end."""
+        progress(0, desc="listening to the reference")
+        fields = (text, reference, consent, seed, speed, expressiveness)
+        wish = wished(voices, folder, fields, taken)
+        stream = player.Stream(folder, len(parts_of(text)))
+        for piece in sentences(wish, request, progress):
+            yield stream.add(piece), gr.skip(), gr.skip(), gr.skip()
+        yield gr.skip(), *answer(wish, stream.pieces)
+
+    return speak, speak_on_page, stops.press
 
 
 def receive(taken):
@@ -177,18 +251,13 @@ def receive(taken):
     return None, None, report(None, taken)
 
 
-def settings():
-    """The fields of the accordion: seed, speed, expressiveness."""
+def settings(hints):
+    """The fields of the accordion: seed, speed, expressiveness, each with its line of hints."""
     with gr.Accordion("Seed, speed, expressiveness", open=False):
-        seed = gr.Number(
-            0,
-            label="Seed",
-            info="The same seed gives the same sound.",
-            step=1,
-            minimum=0,
-            maximum=visitor.SEEDS - 1,
-        )
+        seed = gr.Number(0, label="Seed", info="The same seed gives the same sound.", step=1)
+        hints.beside("Seed")
         speed = gr.Slider(SLOWEST, FASTEST, 1.0, step=0.05, label="Speed", info="2 is twice as fast.")
+        hints.beside("Speed")
         expressiveness = gr.Slider(
             0.0,
             1.0,
@@ -197,12 +266,39 @@ def settings():
             label="Expressiveness",
             info="0 is always the same, 1 is lively and risky.",
         )
-    return seed, speed, expressiveness
+        hints.beside("Expressiveness")
+    hints.watch("Seed", [seed], visitor.seed)
+    fields = [seed, context.lenient(speed), context.lenient(expressiveness)]
+    hints.watch("Speed", [speed], lambda value: visitor.number(value, "Speed", SLOWEST, FASTEST))
+    hints.watch(
+        "Expressiveness", [expressiveness], lambda value: visitor.number(value, "Expressiveness", 0, 1)
+    )
+    return fields
+
+
+def publish(speak, example):
+    """Make /speak public; example: path of the clip that is taken where none is given."""
+    with endpoints.hidden():
+        takes = [
+            endpoints.words(TEXT, f"English; at most {LIMIT:,} characters, {visitor.LIMIT_SECONDS} s"),
+            endpoints.clip(VOICE, "A clip of one person, 3 s or more; without one a virtual voice", example),
+            endpoints.tick("Consent", "True: I may use this voice. Not needed for a virtual one"),
+            endpoints.number("Seed", f"A whole number from 0 to {visitor.SEEDS - 1:,}", 0),
+            endpoints.number("Speed", f"{SLOWEST:g} to {FASTEST:g}; 2 is twice as fast", 1.0),
+            endpoints.number("Expressiveness", "0, always the same, to 1, lively and risky", 0.1),
+        ]
+        gives = [
+            endpoints.sound("Speech", "The sound, a wav file"),
+            endpoints.picture("Spectrogram", "Its mel spectrogram, a png file"),
+            endpoints.words("Facts", "Markdown: similarity, real-time factor, seed, notes on the clip"),
+        ]
+        endpoints.publish(speak, takes, gives, "speak", concurrency_limit=context.SPEAKERS_AT_ONCE)
 
 
 def build(page):
     """Lay out the tab inside a gr.Blocks; page: a context.Context."""
     voices, taken, paths = page.voices, page.taken, examples()
+    hints = Hints()
     gr.Markdown(
         "Borrow a voice: pick one below, or bring five seconds of speech, and hear your sentence said in it."
     )
@@ -210,29 +306,34 @@ def build(page):
         with gr.Column(min_width=300):
             text = gr.Textbox(
                 SAMPLE,
-                label="What to say",
+                label=TEXT,
                 lines=2,
                 info=f"English, up to {LIMIT:,} characters and {visitor.LIMIT_SECONDS} seconds of speech",
             )
+            hints.beside(TEXT)
             reference = context.upload(
-                "Voice to borrow (5 to 10 s)", paths[FIRST], elem_id="reference", render=False
+                f"{VOICE} (one person, 3 s or more)", paths[FIRST], elem_id="reference", render=False
             )
             choice = context.example_radio(paths, "Example voices", reference, FIRST)
             reference.render()
+            hints.beside(VOICE)
             checked = gr.Markdown(report(paths[FIRST]), elem_id="check")
-            fields = settings()
+            fields = settings(hints)
         with gr.Column(min_width=300):
-            consent = gr.Checkbox(label=CONSENT)
+            consent = permits.box(CONSENT)
+            hints.beside("Consent")
             with gr.Row():
                 go = gr.Button("Speak", variant="primary", min_width=120, scale=3)
                 halt = gr.Button("Stop", min_width=80)
+            hints.beside()
+            playing = player.build()
             result = gr.Audio(
                 label="Result",
                 interactive=False,
-                autoplay=True,
                 buttons=["download"],
                 waveform_options=context.colours(),
                 elem_id="result",
+                elem_classes="result",
             )
             picture = gr.Image(
                 show_label=False,
@@ -244,15 +345,22 @@ def build(page):
             )
             line = gr.Markdown(elem_id="facts")
     gr.Markdown(about.model(voices.bundle, "tts"), elem_classes="about")
-    speak, stop = callbacks(voices, result.GRADIO_CACHE)
+    folder = result.GRADIO_CACHE
+    speak, speak_on_page, stop = callbacks(voices, folder)
+    publish(speak, paths[FIRST])
     run = go.click(
-        speak,
+        hints.telling(speak_on_page, results=4),
         [text, reference, consent, *fields, taken],
-        [result, picture, line],
-        api_name="speak",
+        [playing, result, picture, line, *hints.outputs()],
+        api_visibility="private",
         concurrency_limit=context.SPEAKERS_AT_ONCE,
         scroll_to_output=True,
+        show_progress_on=[result],
     )
-    halt.click(stop, cancels=[run], **context.LIGHT)
-    reference.change(reporter(report, result.GRADIO_CACHE), [reference, taken], checked, **context.LIGHT)
+    hints.stop(halt, stop, run)
+    reference.change(reporter(report, folder), [reference, taken], checked, **context.LIGHT)
+    permits.connect(consent, [reference], folder, taken)
+    hints.watch(TEXT, [text, fields[1]], check_text)
+    hints.watch(VOICE, [reference, taken])
+    hints.watch("Consent", [consent, reference, taken])
     taken.change(receive, taken, [choice, reference, checked], **context.LIGHT)

@@ -1,5 +1,7 @@
 """What a visitor sends is checked here before a tab uses it, and what goes back is written here."""
 
+import base64
+import contextlib
 import functools
 import math
 import threading
@@ -23,6 +25,8 @@ DISK = (
     "The server cannot write to its disk, which is full or read-only: try again later, or tell who runs it."
 )
 
+STOPPED = "Stopped: nothing is running for you now, and the last result stays."
+
 _listeners = threading.BoundedSemaphore(LISTENERS_AT_ONCE)
 
 
@@ -41,17 +45,27 @@ def answering(function):
     return call
 
 
-def consent(ticked, whose="this voice is"):
-    """Raise ValueError unless the consent box was ticked: True, nothing that only looks like it."""
-    if ticked is not True:
-        raise ValueError(
-            f"The consent box is not ticked, and {whose} somebody's: "
-            "borrow a voice only when you may, then tick the box."
-        )
+class WrongField(ValueError):
+    """What is wrong with one field; its message begins with the field's name, as the page shows it."""
+
+    def __init__(self, field, words):
+        super().__init__(f"{field}: {words}")
+        self.field = field
+
+
+@contextlib.contextmanager
+def field(name):
+    """Say of a ValueError that is raised inside which field it is about."""
+    try:
+        yield
+    except WrongField:
+        raise
+    except ValueError as error:
+        raise WrongField(name, str(error)) from error
 
 
 def seed(value):
-    """Give a seed as int.  Raises ValueError unless it is a whole number from 0 to SEEDS - 1."""
+    """Give a seed as int.  Raises WrongField unless it is a whole number from 0 to SEEDS - 1."""
     if (
         isinstance(value, (int, float))
         and math.isfinite(value)
@@ -59,14 +73,16 @@ def seed(value):
         and 0 <= value < SEEDS
     ):
         return int(value)
-    raise ValueError(f"Seed {value} is out of range: choose a whole number from 0 to {SEEDS - 1:,}.")
+    given = "it is empty" if value is None else f"{value} is out of range"
+    raise WrongField("Seed", f"{given}: choose a whole number from 0 to {SEEDS - 1:,}.")
 
 
 def number(value, name, low, high):
-    """Give a number as float.  Raises ValueError unless it lies between low and high; NaN does not."""
+    """Give a number as float.  Raises WrongField unless it lies between low and high; NaN does not."""
     if isinstance(value, (int, float)) and low <= value <= high:
         return float(value)
-    raise ValueError(f"{name} {value} is out of range: choose {low:g} to {high:g}.")
+    given = "it is empty" if value is None else f"{value} is out of range"
+    raise WrongField(name, f"{given}: choose {low:g} to {high:g}.")
 
 
 def clip(path, folder):
@@ -134,6 +150,14 @@ def save(speech, folder):
         raise OSError(str(error)) from error
 
 
+def data_address(speech, folder):
+    """A Speech as a data: address, for a sound that is played once and kept nowhere."""
+    path = Path(save(speech, folder))
+    sound = base64.b64encode(path.read_bytes()).decode()
+    path.unlink()
+    return f"data:audio/wav;base64,{sound}"
+
+
 def gently(report):
     """Make a report on a clip one of LISTENERS_AT_ONCE; who would have to wait for long is told so."""
 
@@ -156,13 +180,15 @@ class Stops:
         self.pressed = {}
 
     def press(self, request: gr.Request):
-        """Answer the button Stop."""
+        """Answer the button Stop: what to tell the visitor."""
         now = time.monotonic()
         for visitor, when in list(self.pressed.items()):
             if when < now - REMEMBERED_SECONDS:
                 self.pressed.pop(visitor, None)
         self.pressed[request.session_hash] = now
+        return STOPPED
 
-    def since(self, visitor, asked):
-        """Whether `visitor` has pressed Stop after the time `asked`."""
-        return self.pressed.get(visitor, 0) > asked
+    def asked(self, request):
+        """Give a function that says whether the visitor of `request` has pressed Stop from now on."""
+        visitor, begun = request.session_hash, time.monotonic()
+        return lambda: self.pressed.get(visitor, 0) > begun
