@@ -5,7 +5,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from lib.tabs import atlas, context, convert, door, extract, listen, scratch, speak
+from lib.tabs import atlas, context, convert, door, extract, listen, marked, scratch, speak
 from lib.voices import Voices
 
 TABS = (speak, atlas, extract, convert, listen)
@@ -32,6 +32,7 @@ def build(voices=None, folder=context.ATLAS):
                 if all(page.has(name) for name in tab.NEEDS):
                     with gr.Tab(tab.NAME, id=tab.NAME.lower()):
                         tab.build(page)
+        marked.build()
     return app
 
 

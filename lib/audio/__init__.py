@@ -2,6 +2,7 @@
 
 `from lib import audio` gives what the other rooms use; perturb is apart, as it needs Praat.
 """
+from lib.audio import watermark
 from lib.audio.checks import Check, check
 from lib.audio.f0 import HIGH, LOW, pitch, register
 from lib.audio.features import mel, mel_filters, spectral_subtraction, spectrogram
@@ -16,5 +17,5 @@ __all__ = [
     "OVERLAP", "RATE", "Check",
     "augment", "check", "chunked", "encoded", "frame_db", "load", "mel", "mel_filters", "narrow", "normalise",
     "pauses", "pitch", "prepare", "register", "resample", "room", "save", "source", "spectral_subtraction",
-    "spectrogram", "speech_level", "trim",
+    "spectrogram", "speech_level", "trim", "watermark",
 ]

@@ -196,12 +196,18 @@ def resample(wav, rate, to_rate):
     return soxr.resample(wav, rate, to_rate).astype("float32")
 
 
-def save(path, rate, wav):
-    """Write float32 [T] as 16-bit sound; the suffix of `path` chooses the format."""
+def save(path, rate, wav, **labels):
+    """Write float32 [T] as 16-bit sound; the suffix of `path` chooses the format.
+
+    labels: what players and archives show (LIST INFO of a wav, ID3 of an mp3, comments of flac and ogg):
+    software, comment, date and others of libsndfile's.
+    """
     lossy = str(path).endswith((".mp3", ".ogg"))
     subtype = None if lossy else "PCM_16"
     piece = PIECE * rate
     with soundfile.SoundFile(str(path), "w", rate, 1, subtype) as file:
+        for name, words in labels.items():
+            setattr(file, name, words)
         for start in range(0, len(wav), piece):
             file.write(np.clip(wav[start: start + piece], -1, 1))
 

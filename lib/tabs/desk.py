@@ -9,9 +9,11 @@ import gradio as gr
 import numpy as np
 import torch
 
+from lib import audio
 from lib.data import filling
 from lib.tabs import chart, permits, speak, visitor
 from lib.voices import maps
+from lib.voices.speech import Speech
 
 MINE, MIXED, LOADED, SENT = OWN = ("my voice", "the mixture", "the voice file", "the voice sent here")
 FILE_BYTES = 100_000  # of a voice file; 128 numbers take about 2,000
@@ -213,6 +215,11 @@ class Desk:
         Path(path).write_bytes(data)
         return path
 
+    def clip(self, name):
+        """Path of what a dot says: shipped, spoken by our own synthesiser, and marked as that."""
+        rate, wav = audio.load(self.atlas.clip(self.at[name]))
+        return visitor.save(Speech(rate, wav, {"checkpoint": "tts"}), self.folder)
+
     def told(self, name, method, own):
         """A voice in values: its name, its place [2] on the map or None, {neighbour: true cosine}."""
         place = self.where(name, method, own)
@@ -251,7 +258,7 @@ class Desk:
         """Take a voice in hand: it plays, and becomes B; what was B becomes A."""
         if name not in (one, two, MIXED):
             one, two = two, name
-        sound = self.write(".mp3", self.atlas.clip(self.at[name])) if name in self.at else gr.skip()
+        sound = self.clip(name) if name in self.at else gr.skip()
         return name, one, two, sound, *self.scene(name, one, two, method, own)
 
     def speak_at_point(self, words, point, method, own, allowed=False):

@@ -95,6 +95,15 @@ class Voices:
                              f"{spk_emb.shape}. Embed a clip.")
         return spk_emb / length
 
+    def is_marked(self, clip):
+        """Whether a clip (path, bytes, (rate, samples) or Speech) carries the mark of what this project made.
+
+        See lib.audio.watermark for what that means.  Raises ValueError as audio.load does.
+        """
+        if isinstance(clip, Speech):
+            clip = (clip.rate, clip.wav)
+        return audio.watermark.detect(clip).found
+
     def similarity(self, clip, voice):
         """Cosine, -1 to 1, between the voice in `clip` (a clip or Speech) and `voice`, by our own encoder."""
         if isinstance(clip, Speech):

@@ -7,6 +7,7 @@ import torch
 from lib import audio
 from lib.data import corpus
 from lib.paths import LISTENING
+from lib.voices.speech import Speech
 
 SHARED_TEXT = 9  # more voices than this say it: any of them can be the source of a conversion
 
@@ -16,7 +17,8 @@ def own_set(voices, folder, clips=6):
 
     Systems: virtual voices recorded, coded and decoded, spoken by TTS, and converted where that is installed;
     clips are called as their rows in the corpus.  To them come the clips in LISTENING/SYSTEM/CLIP.ogg, said
-    by models that are not shipped (see `speak_set`)."""
+    by models that are not shipped (see `speak_set`).  All are marked as made by a machine: so are the virtual
+    voices of the embedded corpus, and a mark that some lack would tell which is which."""
     if Path(folder).is_dir():
         return folder
     part = Path(f"{folder}.{uuid.uuid4().hex}")  # whole or not at all
@@ -24,7 +26,7 @@ def own_set(voices, folder, clips=6):
     for row in chosen(rows, clips):
         for system, wav in sounds(voices, rows, row).items():
             (part / system).mkdir(parents=True, exist_ok=True)
-            audio.save(part / system / f"{row['id']}.wav", audio.RATE, wav)
+            Speech(audio.RATE, wav).save(part / system / f"{row['id']}.wav")
     part.rename(folder)
     return folder
 

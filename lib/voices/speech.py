@@ -2,6 +2,7 @@
 import contextlib
 import time
 from dataclasses import dataclass, field
+from datetime import date
 
 import numpy as np
 import torch
@@ -10,6 +11,8 @@ from lib import audio
 from lib.voices.turns import Turns
 
 FADE = 0.008  # s, of a ramp at both ends: shorter ones click
+SOFTWARE = "Voice Atlas"
+SYNTHETIC = "Synthetic: a machine made or changed this sound; a watermark in it says so."
 SEEDS = 2**63  # torch refuses larger ones
 TURNS = Turns()  # torch's random state is shared by all threads: one of them draws at a time
 
@@ -25,9 +28,18 @@ class Speech:
     facts: dict = field(default_factory=dict)
 
     def save(self, path):
-        """Write the sound to `path` (.wav, .flac, .mp3 or .ogg); returns the path."""
-        audio.save(path, self.rate, self.wav)
+        """Write the sound to `path` (.wav, .flac, .mp3 or .ogg), marked and labelled as made by a machine.
+
+        Returns the path.  `wav` itself stays as it is.  Raises ValueError for sound that cannot be marked.
+        """
+        marked = audio.watermark.embed(self.wav, self.rate)
+        audio.save(path, self.rate, marked, **self.labels())
         return path
+
+    def labels(self):
+        """What the file says of itself: by what software and model, that it is synthetic, and the day."""
+        model = self.facts.get("checkpoint", "unknown")
+        return {"software": SOFTWARE, "comment": f"{SYNTHETIC} Model: {model}.", "date": str(date.today())}
 
 
 @contextlib.contextmanager
