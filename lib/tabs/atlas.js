@@ -31,6 +31,8 @@ element.addEventListener('keydown', (event) => {
 let seen = props.shown;
 watch(Object.keys(props), () => {
   ring();
-  if (props.shown !== seen) element.scrollIntoView({block: 'center', behavior: 'smooth'});  // a new voice: look
-  seen = props.shown;
+  if (props.shown && props.shown !== seen) {  // a new voice: look
+    seen = props.shown;
+    element.scrollIntoView({block: 'center', behavior: 'smooth'});
+  }
 });  // a quoted name of a prop here would become an event of the component in Python

@@ -327,7 +327,8 @@ class Desk:
         """Updates of the page: an own voice is in hand, plays, is B, and the map comes into view."""
         one = two if two in self.at else self.names[0]
         overlay, facts, file = self.scene(name, one, name, method, own)
-        picture = gr.HTML(value=overlay, shown=uuid.uuid4().hex)
+        # An update replaces all props of gr.HTML, so that the dots are sent again.
+        picture = gr.HTML(value=overlay, base=self.chart.base(method), shown=uuid.uuid4().hex)
         return own, name, one, name, sound, picture, facts, file
 
     def place_on_page(self, clip, consent, two, method, own):
