@@ -1,0 +1,107 @@
+"""The public functions: what the README shows runs against a live server with the shipped weights."""
+
+import re
+from pathlib import Path
+
+import gradio as gr
+import httpx
+import pytest
+from conftest import free_port
+from gradio_client import Client
+
+from lib import audio
+from lib.data import corpus
+from lib.voices import Voices
+
+ROOT = Path(__file__).parent.parent
+SECTION = "## Use the app from a script"
+LISTEN = "/listen_"  # a conversation of a page with its server, not shown in the README
+ADDRESS = "http://127.0.0.1:7860"  # that the README names
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """(url, gr.Blocks) of the app as it is shipped."""
+    import app
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
+        demo = app.build(Voices.load())
+        _, url, _ = app.serve(demo, prevent_thread_lock=True, server_port=free_port(), quiet=True)
+        yield url, demo
+        demo.close()
+
+
+@pytest.fixture(scope="module")
+def endpoints(server):
+    """{name: what the API says about it}."""
+    client = Client(server[0], verbose=False)
+    told = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    return {name: what for name, what in told.items() if not name.startswith(LISTEN)}
+
+
+def snippet():
+    """The Python of the README's section on scripts."""
+    section = (ROOT / "README.md").read_text().split(SECTION)[1].split("\n## ")[0]
+    return "\n".join(re.findall(r"```python\n(.*?)```", section, re.S))
+
+
+def test_what_the_readme_shows_runs(server, tmp_path, monkeypatch):
+    """Catches a name, an order or a number of values that changed without the README."""
+    rows = {row["speaker"]: row for row in corpus.rows()}
+    for name, speaker in (("someone", "va-05"), ("another", "va-20")):
+        audio.save(tmp_path / f"{name}.wav", audio.RATE, corpus.wav(rows[speaker]))
+    monkeypatch.chdir(tmp_path)
+    values = {}
+    exec(snippet().replace(ADDRESS, server[0]), values)
+    for name in ("speech", "one", "two"):
+        rate, wav = audio.load(values[name])
+        assert rate == audio.RATE and len(wav) > rate / 2
+    assert values["three"] is None and values["four"] is None and len(values["vectors"]) == 2
+    for name in ("spectrogram", "spectrograms", "picture"):
+        assert Path(values[name]).read_bytes()[:4] == b"\x89PNG"
+    assert values["voice"]["name"] == "the mixture" and len(values["voice"]["place"]) == 2
+    assert "cosine" in values["facts"] and values["file"].endswith(".json")
+
+
+def test_the_readme_shows_every_public_function(endpoints):
+    """Catches a function that was added and not shown."""
+    assert set(endpoints) == set(re.findall(r'api_name="(/\w+)"', snippet()))
+
+
+def test_every_field_has_a_name_and_a_description(endpoints):
+    """Catches param_3, value_17 and a field that says nothing."""
+    for door, told in endpoints.items():
+        for field in told["parameters"]:
+            assert re.fullmatch(r"[a-z_]+", field["parameter_name"]), (door, field)
+            assert not field["parameter_name"].startswith("param_"), (door, field)
+        for field in [*told["parameters"], *told["returns"]]:
+            assert not re.match(r"(parameter|value)_\d", field["label"]), (door, field)
+            assert len(field["python_type"]["description"]) > 8, (door, field["label"])
+            assert "FileData" not in field["python_type"]["description"], (door, field["label"])
+
+
+def test_functions_say_what_they_do(server):
+    """Catches a page of the API that lists names only."""
+    schema = httpx.get(f"{server[0]}gradio_api/openapi.json").json()
+    calls = {path: told["post"] for path, told in schema["paths"].items() if "/call/v2/" in path}
+    calls = {path: call for path, call in calls.items() if LISTEN not in path}
+    assert calls
+    for path, call in calls.items():
+        assert not call["summary"].startswith("Endpoint /"), path
+        fields = call["requestBody"]["content"]["application/json"]["schema"]["properties"]
+        assert all(field.get("description") for field in fields.values()), (path, fields)
+
+
+def test_the_footer_leads_to_the_description(server):
+    """Catches a footer without its link."""
+    assert "api" in httpx.get(f"{server[0]}config").json()["footer_links"]
+
+
+def test_answers_are_values(server):
+    """Catches an update of the interface, or a picture in SVG, where a script waits for a value."""
+    plain = (gr.Audio, gr.Image, gr.File, gr.JSON, gr.Textbox, gr.Number, gr.State)
+    public = [fn for fn in server[1].fns.values() if fn.api_visibility == "public"]
+    public = [fn for fn in public if not fn.api_name.startswith(LISTEN.strip("/"))]
+    for fn in public:
+        assert all(isinstance(block, plain) for block in fn.outputs), (fn.api_name, fn.outputs)
