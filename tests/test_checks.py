@@ -72,3 +72,18 @@ def test_long_pauses_are_cut_and_short_ones_stay(speech):
     breath = audio.prepare((rate, np.concatenate([samples, room[: rate // 2], samples])))
     assert len(breath) > len(twice) + 0.4 * audio.RATE
     assert audio.pauses(whole) == audio.pauses(np.zeros(0, "float32")) == []
+
+
+def test_pauses_that_were_cut_come_back(speech):
+    """Catches words that move, and a jump where a pause is put back."""
+    rate, samples = speech
+    wav = audio.resample(samples, rate, audio.RATE)
+    room = 1e-4 * np.random.default_rng(0).standard_normal(9 * audio.RATE).astype("float32")
+    for parts in ([wav, room, wav, room[: 3 * audio.RATE], wav], [room, wav, room], [wav]):
+        whole = np.concatenate(parts)
+        short, cuts = audio.cut_pauses(whole)
+        again = audio.put_pauses(short, cuts)
+        assert len(cuts) == sum(part is not wav for part in parts) and len(again) == len(whole)
+        assert len(short) <= len(parts) * len(wav) and np.abs(again - whole).max() < 1e-3
+        for at, _ in cuts:
+            assert short[at - 1] != 0

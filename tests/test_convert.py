@@ -1,6 +1,7 @@
 """Pitch, stretches, Voices.convert and the tab Convert, with tiny untrained nets saved and loaded as the
 real ones are."""
 
+import dataclasses
 import re
 import shutil
 from pathlib import Path
@@ -126,6 +127,22 @@ def test_conversion_keeps_length_and_says_how(voices):
         and facts["real_time_factor"] > 0
         and (facts["checkpoint"], facts["budget"]) == ("tiny-vc", "0 steps")
     )
+
+
+def test_a_long_pause_stays_where_it_is_and_changes_nothing_else(voices, monkeypatch):
+    """Catches silence that counts as a part of the voice, and words that move when a pause is cut."""
+    plainly = dataclasses.replace(voices.flow_vae.config, rounds=0)  # steps of Adam magnify a rounding
+    monkeypatch.setattr(voices.flow_vae, "config", plainly)
+    wav = SOURCE[1][: 156 * audio.HOP]  # pauses begin with a frame
+    wav = wav - wav.mean()  # whatever is taken from the whole is nothing
+    room = np.zeros(8 * audio.RATE, "float32")
+    breath = room[: int(0.5 * audio.RATE)]
+    paused = voices.convert((audio.RATE, np.concatenate([wav, room, wav])), VOICE, seed=1).wav
+    plain = voices.convert((audio.RATE, np.concatenate([wav, breath, wav])), VOICE, seed=1).wav
+    assert len(paused) == 2 * len(wav) + len(room)
+    assert not paused[len(wav) + audio.RATE : -len(wav) - audio.RATE].any()
+    for part in (slice(0, len(wav)), slice(-len(wav), None)):
+        np.testing.assert_allclose(paused[part], plain[part], atol=0.01 * np.abs(plain).max())
 
 
 def test_seed_strength_pitch_and_voice_are_used(voices):

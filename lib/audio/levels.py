@@ -12,6 +12,7 @@ FAINT_DB = -65.0  # an edge under that is cut, however quiet the rest is
 LOUD_RANGE_DB = 30  # what lies deeper under the loudest frame is a pause
 PAUSE_SECONDS = 2.0  # a longer pause is not one for breath: the recorder ran on
 PAUSE_LEFT = 0.25  # s of such a pause that stay on either side of it
+PAUSE_FADE = 0.02  # s, beside a pause that is put back
 
 
 def frame_db(wav, hop=HOP):
@@ -60,13 +61,36 @@ def without_pauses(wav):
     """Shorten pauses of more than PAUSE_SECONDS in wav [T] to twice PAUSE_LEFT; [<= T].  A voice is not in
     them.
     """
+    return cut_pauses(wav)[0]
+
+
+def cut_pauses(wav):
+    """Shorten wav [T] as `without_pauses` does: (wav [<= T], list of (sample where it was cut, how many)).
+    """
     left = int(PAUSE_LEFT * RATE)
-    kept = []
-    start = 0
+    kept, cuts = [], []
+    start = at = 0
     for begin, end in pauses(wav):
         kept.append(wav[start: begin + left])
+        at += begin + left - start
         start = end - left
-    return np.concatenate([*kept, wav[start:]]) if kept else wav
+        cuts.append((at, start - begin - left))
+    return np.concatenate([*kept, wav[start:]]), cuts
+
+
+def put_pauses(wav, cuts):
+    """Put silence back where `cut_pauses` took something out: [T]; what is beside it fades out and in."""
+    ramp = np.linspace(1, 0, int(PAUSE_FADE * RATE), dtype="float32")
+    wav = wav.copy()
+    for at, _ in cuts:
+        wav[at - len(ramp): at] *= ramp
+        wav[at: at + len(ramp)] *= ramp[::-1]
+    parts = []
+    start = 0
+    for at, count in cuts:
+        parts += [wav[start:at], np.zeros(count, wav.dtype)]
+        start = at
+    return np.concatenate([*parts, wav[start:]])
 
 
 def normalise(wav):

@@ -24,7 +24,7 @@ def convert(voices, source, voice, strength=1.0, pitch=1.0, semitones=0.0, seed=
     started = time.time()
     check_settings(strength=strength, pitch=pitch, detail=detail, semitones=semitones)
     flow_vae = voices.bundle["flow_vae"]
-    wav = audio.source(source)
+    wav, cuts = audio.cut_pauses(audio.source(source))  # silence would count as a part of the voice
     own = torch.tensor(voices.embed(source))[None]
     asked = torch.tensor(voices.voice(voice))[None]
 
@@ -39,6 +39,7 @@ def convert(voices, source, voice, strength=1.0, pitch=1.0, semitones=0.0, seed=
         wav_hat = flow_vae.convert(whole, own, spk_emb, pitch, semitones, detail, progress=report)
     wav_hat = finished(wav_hat[0, 0, : len(wav)])
     settings = {"seed": seed, "strength": strength, "pitch": pitch, "semitones": semitones, "detail": detail}
+    wav_hat = audio.put_pauses(wav_hat, cuts)
     return result(voices.bundle, "flow_vae", wav_hat, started, settings)
 
 
