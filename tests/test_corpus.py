@@ -255,3 +255,9 @@ def test_noises_come_from_beside_the_corpus_and_unreadable_ones_are_skipped(tmp_
     monkeypatch.setenv("VOICE_ATLAS_CORPUS", str(tmp_path))
     found = corpus.noises()
     assert [len(n) for n in found] == [32000] and found[0].dtype == np.float32
+
+
+def test_native_unless_the_row_says_otherwise():
+    """Catches learners whose phonemes are not those of the text, and a corpus without accents left empty."""
+    assert all(corpus.is_native(row) for row in ({}, {"accent": None}, {"accent": ""}, {"accent": "native"}))
+    assert not corpus.is_native({"accent": "Mandarin"})

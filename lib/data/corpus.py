@@ -29,6 +29,7 @@ CITED = {
 }
 NUMBERS = ("seconds", "bandwidth_hz")  # columns that are numbers; a csv file holds strings
 SECONDS = (0.5, 35.0)  # of a clip that is learnt from
+NATIVE = (None, "", "native")  # what a column `accent` may say of speech as the phonemes write it
 
 
 def rows(source="embedded", split=None, hours=None, valid_share=0.1):
@@ -235,6 +236,11 @@ def by_speaker(rows):
     for i, row in enumerate(rows):
         groups.setdefault(row["speaker"], []).append(i)
     return groups
+
+
+def is_native(row):
+    """Say whether a row is read in the accent that the phonemes stand for: yes where nothing else is said."""
+    return row.get("accent") in NATIVE
 
 
 def credits(rows):
