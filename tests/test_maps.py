@@ -107,6 +107,14 @@ def test_pca_places_exactly(small):
     np.testing.assert_allclose(middle, flat[:2].mean(0), atol=1e-4)
 
 
+@pytest.mark.parametrize("shape", [(1, 64), (16,), (1, 1, 16)])
+def test_a_voice_of_another_size_is_refused(small, shape):
+    """Catches numbers of another encoder, which numpy may broadcast or refuse in its own words."""
+    for method in maps.METHODS:
+        with pytest.raises(ValueError, match="embed them with the encoder"):
+            small.place(np.ones(shape, "float32"), method)
+
+
 def test_umap_says_when_it_is_not_ready(small):
     if small.mapper is None:
         with pytest.raises(ValueError, match="warms up"):

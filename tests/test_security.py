@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from conftest import ask, encode
 from gradio.route_utils import delete_files_created_by_app
@@ -18,6 +19,11 @@ from lib.tabs import speak as tab
 ROOT, WORDS = Path(__file__).parent.parent, "The ferry leaves at noon, so pack your lunch."
 
 
+def noise(wav):
+    """As much white noise as there are samples in wav [T]."""
+    return 0.1 * np.random.default_rng(0).standard_normal(len(wav)).astype("float32")
+
+
 def bad_clips(wav):
     """{what is wrong: (bytes of the upload, what the message must say)}."""
     speech = {
@@ -29,6 +35,7 @@ def bad_clips(wav):
     cut = {f"cut {kind}": (data[: len(data) * 6 // 10], "cut off.*again") for kind, data in speech.items()}
     return cut | {
         "under 1 s": (encode(wav[8000:16000], 16000, 1, "WAV", "PCM_16"), r"0\.\d s of sound.*at least 1 s"),
+        "noise": (encode(noise(wav), 16000, 1, "WAV", "PCM_16"), "No voice found, only noise"),
         "silent": (encode(0 * wav, 16000, 1, "WAV", "PCM_16"), "silent.*record"),
         "not audio": (b"Dear sir or madam, this is no sound. " * 99, "choose a wav, flac, mp3, ogg"),
         "only a header": (speech["wav"][:30], "choose a wav, flac, mp3, ogg"),

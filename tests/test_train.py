@@ -247,6 +247,40 @@ def test_a_loss_without_weight_and_a_loss_that_is_not_finite_stop_the_run(tmp_pa
     with pytest.raises(FloatingPointError):
         run({"a": float("nan")}, log_every=2, save_minutes=1e-9)
     assert not (tmp_path / "state").exists(), "a timed save must not store what the next log line will refuse"
+    lines = (tmp_path / "log.jsonl").read_text() if (tmp_path / "log.jsonl").exists() else ""
+    assert "NaN" not in lines, "no JSON"
+
+
+def test_after_a_loss_that_is_not_finite_the_advice_is_true(tmp_path):
+    """Catches "resume" where nothing was saved, and "start anew" over hours of work."""
+    def run(factor, steps):
+        net = torch.nn.Linear(1, 1)
+
+        def step(nets, batch):
+            yield "o", {"a": factor * nets["n"](batch["x"]).sum()}
+        optims = {"o": torch.optim.SGD(net.parameters(), 0.1)}
+        return training.fit(step, {"n": net}, optims, lambda rng: {"x": torch.ones(1, 1)}, steps, tmp_path,
+                            weights={"a": 1.0}, mixed="no")
+    with pytest.raises(FloatingPointError, match="start anew: nothing was saved"):
+        run(float("nan"), 2)
+    run(1.0, 2)
+    with pytest.raises(FloatingPointError, match="run again: it goes on from .*state"):
+        run(float("inf"), 4)
+
+
+def test_a_state_of_other_nets_is_named(tmp_path):
+    """Catches pages of sizes that do not match, without a folder and without a remedy."""
+    def run(width):
+        net = torch.nn.Linear(1, width)
+
+        def step(nets, batch):
+            yield "o", {"a": nets["n"](batch["x"]).sum()}
+        optims = {"o": torch.optim.SGD(net.parameters(), 0.1)}
+        return training.fit(step, {"n": net}, optims, lambda rng: {"x": torch.ones(1, 1)}, 2, tmp_path,
+                            weights={"a": 1.0}, mixed="no")
+    run(1)
+    with pytest.raises(ValueError, match="The run in .*other nets.*size mismatch.*give another folder"):
+        run(2)
 
 
 def test_cosine_warms_up_and_ends_at_its_floor():

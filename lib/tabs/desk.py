@@ -313,6 +313,7 @@ class Desk:
         if permits.asks([path], self.folder):
             permits.require(allowed)
         with visitor.field(CLIP):
+            speak.usable(path)
             return self.voices.embed(path)
 
     def place(self, clip, consent, two, method, own):

@@ -125,6 +125,14 @@ def say(voices, words, spk_emb, name=TEXT):
     return voices.speak(words, spk_emb)
 
 
+def usable(clip):
+    """What is worth knowing about a reference.  Raises ValueError for one that cannot be used: noise."""
+    check = audio.check(clip)
+    if check.fatal:
+        raise ValueError(check.problems[0])
+    return check.problems
+
+
 def borrowed(voices, reference, taken, folder, name=VOICE):
     """(voice to speak in, its spk_emb [D], notes) of an uploaded clip or, without one, of what a tab sent.
 
@@ -134,7 +142,7 @@ def borrowed(voices, reference, taken, folder, name=VOICE):
     with visitor.field(name):
         if reference:
             clip = audio.load(visitor.clip(reference, folder))
-            return clip, voices.embed(clip), audio.check(clip).problems
+            return clip, voices.embed(clip), usable(clip)
         if taken:
             spk_emb = visitor.vector(taken["spk_emb"], voices.encoder.config.D)
             spk_emb = voices.voice(spk_emb)

@@ -69,7 +69,8 @@ def fit(step, nets, optims, draw, steps, folder=None, *, weights, rate=None, ema
     folder: log.jsonl and the state to resume from; a rerun continues there and, as every step is seeded by
         its number, reaches the same result as an unbroken run.  save_minutes 0 saves at the end only.
     stop_after: leave after this many steps of this call (a session's share).
-    Raises KeyError for a loss without a weight, FloatingPointError for a loss that is not finite."""
+    Raises KeyError for a loss without a weight, FloatingPointError for a loss that is not finite, ValueError
+    for a folder with the state of other nets."""
     acc = accelerator(mixed)
     base = {name: [group["lr"] for group in optim.param_groups] for name, optim in optims.items()}
     nets, optims = prepared(acc, nets, optims)
@@ -230,11 +231,15 @@ class Log:
     def flush(self):
         """Write a line of what was added since the last one.
 
-        Raises FloatingPointError where a mean is not finite."""
+        Raises FloatingPointError, and writes nothing, where a mean is not finite."""
         if not self.count:
             return
         means = {name: mean_of(values) for name, values in self.sums.items()}
         pace = round((time.time() - self.start) / self.count, 3)
+        broken = [name for name, value in means.items() if not np.isfinite(value)]
+        if broken:
+            raise FloatingPointError(f"{broken} not finite at step {self.last + 1}: lower the learning rate, "
+                                     f"then {self.remedy()}.")
         line = {"step": self.last + 1, "s_per_step": pace, **means}
         self.lines.append(line)
         if self.path:
@@ -242,11 +247,13 @@ class Log:
                 file.write(json.dumps(line) + "\n")
         if self.speaks:
             self.say(line)
-        broken = [name for name, value in means.items() if not np.isfinite(value)]
-        if broken:
-            raise FloatingPointError(f"{broken} not finite at step {self.last + 1}: "
-                                     "lower the learning rate or resume from the saved state.")
         self.begin()
+
+    def remedy(self):
+        """What can be done after a loss that is not finite: it depends on whether anything was saved."""
+        if self.path and (self.path.parent / "state").is_dir():
+            return f"run again: it goes on from {self.path.parent / 'state'}"
+        return "start anew: nothing was saved yet"
 
     def say(self, line):
         """Show a line behind the bar, or print it where there is none."""
@@ -268,14 +275,21 @@ def mean_of(values):
 
 
 def resume(acc, folder):
-    """Load the newest complete state under `folder`, if there is one."""
+    """Load the newest complete state under `folder`, if there is one.
+
+    Raises ValueError where it is of other nets than these."""
     if not folder:
         return
     Path(folder).mkdir(parents=True, exist_ok=True)
     for name in ("state", "state.old"):  # .old: killed between the two renames of save_state
         state = Path(folder) / name
         if state.exists():
-            acc.load_state(str(state))
+            try:
+                acc.load_state(str(state))
+            except (RuntimeError, ValueError, KeyError) as error:
+                reason = str(error).strip().splitlines()[-1].strip()
+                raise ValueError(f"The run in {folder} was of other nets than these ({reason}): train with "
+                                 "its settings, give another folder, or delete this one.") from error
             return
 
 

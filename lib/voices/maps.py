@@ -163,7 +163,11 @@ class Atlas(nn.Module):
     def place(self, spk_emb, method="umap"):
         """Where voices spk_emb [m, D] lie on the map, [m, 2]; shipped points stay.
 
-        Raises ValueError by "umap" before `warm` is done."""
+        Raises ValueError by "umap" before `warm` is done, and for voices of another size."""
+        D = len(self.mean)
+        if np.ndim(spk_emb) != 2 or np.shape(spk_emb)[1] != D:
+            raise ValueError(f"Voices {np.shape(spk_emb)} on a map of [m, {D}]: embed them with the encoder "
+                             "of the map.")
         if method == "pca":
             return (spk_emb - self.mean.numpy()) @ self.axes.numpy().T
         if self.mapper is None:
