@@ -10,7 +10,7 @@ NOTEBOOKS = $(wildcard notebooks/*.ipynb)
 UMAP = tests/test_maps.py tests/test_atlas.py
 QUICK = DEMO_BUDGET=quick GRADIO_ANALYTICS_ENABLED=False HF_HUB_OFFLINE=1 MPLBACKEND=agg
 
-.PHONY: help setup app test lint notebooks bench judge
+.PHONY: help setup app test lint notebooks bench judge soak
 .DEFAULT_GOAL := help
 
 help:  ## show the targets
@@ -40,6 +40,9 @@ bench: .venv/.app  ## our decoder, speak(), extract() and convert() beside HiFi-
 
 judge: .venv/.app  ## speak for strangers, have it judged (TASK=speak, extract, convert, filling, satts, situations; SET=plan, studio)
 	$(RUN) tests/judge_plan.py $(or $(TASK),speak) $(or $(SHARED),../shared) --set $(or $(SET),plan)
+
+soak: .venv/.dev  ## a thousand calls of the running app by four visitors, and the memory meanwhile (half an hour; not in CI)
+	$(RUN) tests/load.py --soak 1000
 
 # Torch comes first and from its CPU index where there is no GPU: PyPI's default wheel would bring gigabytes of CUDA.
 .venv/.app: requirements.txt

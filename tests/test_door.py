@@ -11,10 +11,10 @@ import httpx
 import numpy as np
 import pytest
 from conftest import ask, until
-from gradio_client import Client
+from gradio_client import Client, handle_file
 
 from lib import audio
-from lib.tabs import door, visitor
+from lib.tabs import context, door, visitor
 from lib.voices.speech import TURNS, Speech
 
 TIMEOUT = 120  # s: a test that hangs says so
@@ -160,7 +160,7 @@ def test_stop_examples_and_reports_pass_a_full_queue(server, monkeypatch):
     url, demo, _ = server
     monkeypatch.setattr(demo._queue, "max_size", 0)
     assert call(url, [WORDS, None, True, 0, 1, 0.3]).status_code == 503
-    for name, data in (("press", []), ("call", [None, None]), ("get", ["Alder, deepest"])):
+    for name, data in (("halted", []), ("call", [None, None]), ("get", ["Alder, deepest"])):
         body = {"fn_index": light(demo, name), "data": data, "session_hash": "x"}
         response = httpx.post(f"{url}gradio_api/run/predict", json=body)
         assert response.status_code == 200, (name, response.text)
@@ -217,6 +217,26 @@ def test_a_short_request_is_not_stuck_behind_long_ones(server, clip, tmp_path):
                 hold.release()
     for job in long:
         job.result(TIMEOUT)
+
+
+def test_sixteen_visitors_at_once(server, clip, tiny_voices, tmp_path):
+    """Half of them wait and are told their place; each gets, to the sample, what is made for nobody else."""
+    clients = [Client(server[0], verbose=False, download_files=tmp_path) for _ in range(4)]
+    hold = Held(0)
+    assert hold.has.wait(TIMEOUT)
+    try:
+        jobs = []
+        for i in range(16):
+            asked = (f"Visitor number {i} speaks.", handle_file(str(clip)), True, i)
+            jobs.append(clients[i % 4].submit(*asked, api_name="/speak"))
+        places = set(range(16 - context.SPEAKERS_AT_ONCE))
+        until(lambda: places == {job.status().rank for job in jobs} - {None}, "nobody is told a place")
+    finally:
+        hold.release()
+    for i, job in enumerate(jobs):
+        heard = audio.load(job.result(TIMEOUT)[0])[1]
+        alone = tiny_voices.speak(f"Visitor number {i} speaks.", str(clip), seed=i)
+        assert np.array_equal(heard, audio.load(alone.save(tmp_path / f"{i}.wav"))[1]), i
 
 
 @pytest.mark.parametrize(

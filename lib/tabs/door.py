@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from starlette.middleware import Middleware
 
+from lib.tabs import pace
+
 LOCAL = ("localhost", "127.0.0.1", "::1")
 SHARED = (".hf.space", ".gradio.live")  # names that Hugging Face and gradio's share links give an app
 JSON_BYTES = 1_000_000  # of a request that is not an upload: a thousand characters and some settings
@@ -22,6 +24,8 @@ CLOSED = (
     "/component_server",
     "/deep_link",
 )
+# What makes the models work, or a file.
+COUNTED = ("/queue/join", "/upload")
 HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
@@ -120,6 +124,7 @@ class Door:
 
     def __init__(self, app, hosts, public):
         self.app, self.hosts, self.public = app, hosts, public
+        self.pace = pace.Pace()
 
     async def __call__(self, scope, receive, send):
         """Let a request in, or answer it here."""
@@ -139,6 +144,7 @@ class Door:
         try:
             self.check(scope, headers)
             if scope["type"] == "http" and scope["method"] == "POST":
+                self.count(scope, headers)
                 receive = await self.bounded(scope["path"], headers, receive)
             await self.app(scope, receive, guarded)
         except Refused as refusal:
@@ -162,6 +168,16 @@ class Door:
         _, is_call, name = path.partition("/call/")
         if is_call and name.removeprefix("v2/").split("/")[0] not in self.public:
             raise Refused(404, "There is no public function of this name.")
+
+    def count(self, scope, headers):
+        """Take a request that makes work off its visitor's share.  Raises Refused where nothing is left."""
+        path = scope["path"].rstrip("/")
+        if path.endswith(COUNTED) or "/call/" in path:
+            peer = scope["client"][0] if scope.get("client") else ""
+            visitor = pace.visitor_of(peer, headers.get("x-forwarded-for", ""))
+            seconds = self.pace.wait(visitor)
+            if seconds:
+                raise Refused(429, pace.words(seconds))
 
     def is_ours(self, host):
         """Whether this app is met under the name `host`."""
