@@ -122,7 +122,7 @@ def test_the_check_of_references_sees_one():
 def test_the_examples_run(tmp_path, monkeypatch):
     """What the README shows is what people type first."""
     from lib.data import corpus
-    speaking, sources = re.findall(r"```python\n(.*?)```", README, re.S)
+    speaking, *_, sources = re.findall(r"```python\n(.*?)```", README, re.S)
     row = corpus.rows("embedded", split="valid")[0]
     (tmp_path / "someone.wav").write_bytes(row["audio"])
     monkeypatch.chdir(tmp_path)
