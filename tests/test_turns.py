@@ -4,6 +4,9 @@ import threading
 import pytest
 from conftest import until
 
+from lib import audio
+from lib.voices import Voices
+from lib.voices.speech import TURNS
 from lib.voices.turns import PASSES, Turns
 
 JOIN = 60  # s
@@ -86,3 +89,19 @@ def test_a_turn_that_fails_is_given_back():
     with turns.turn():
         assert turns.taken
     assert not turns.taken
+
+
+def test_separation_takes_a_turn_as_sentences_do(wav):
+    """Catches two models at work at once, which then take longer than one after the other."""
+    found = []
+
+    def extract():
+        found.extend(Voices.load().extract((audio.RATE, wav), 2))
+
+    thread = threading.Thread(target=extract)
+    with TURNS.turn():
+        thread.start()
+        until(lambda: TURNS.waiting() == [0], "the separation does not wait")
+        assert not found
+    thread.join(JOIN)
+    assert len(found) == 2

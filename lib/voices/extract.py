@@ -7,7 +7,7 @@ import torch
 
 from lib import audio
 from lib.voices import people
-from lib.voices.speech import Speech
+from lib.voices.speech import TURNS, Speech
 
 REST_DB = 30.0  # what lies so far under the loudest frame of a separated voice is a rest of the others
 AROUND = 6  # frames to both sides, 0.1 s, that are kept with a loud one
@@ -24,7 +24,8 @@ def extract(voices, mixture, speakers=None):
     attractor = voices.bundle["attractor"]
     mix = torch.tensor(audio.prepare(mixture))[None, None]
     find = functools.partial(people.people, counting=attractor.config.counting, speakers=speakers)
-    separated = attractor.separate(mix, find)
+    with TURNS.turn():  # beside a sentence of somebody else it would take longer than behind it
+        separated = attractor.separate(mix, find)
     level = separated.level
     speeches = []
     for wav, vector, mask in zip(separated.wavs, separated.attractors, separated.masks, strict=True):
