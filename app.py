@@ -10,8 +10,10 @@ from lib.voices import Voices
 
 TABS = (speak, atlas, extract, convert, listen)
 CSS = Path(__file__).parent / "lib" / "tabs" / "app.css"
+KEYS = CSS.with_name("keys.js")
 SYSTEM = dict(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])  # nothing is fetched
 SWEEP_SECONDS, KEPT_SECONDS = 600, 3600  # how often files are looked through, and how old they may grow
+SKIP = '<a class="skip" href="#tabs">Skip to what you can do here</a>'  # the first stop of the key Tab
 WAITING = 64  # requests in the queue; who comes after them is asked to come later
 
 
@@ -24,9 +26,10 @@ def build(voices=None, folder=context.ATLAS):
     with gr.Blocks(
         title="Voice Atlas", analytics_enabled=False, delete_cache=(SWEEP_SECONDS, KEPT_SECONDS)
     ) as app:
+        gr.HTML(SKIP, js_on_load=KEYS.read_text())
         gr.Markdown("# Voice Atlas")
         taken = context.state()
-        with gr.Tabs() as tabs:
+        with gr.Tabs(elem_id="tabs") as tabs:
             page = context.Context(voices, tabs, taken, folder)
             for tab in TABS:
                 if all(page.has(name) for name in tab.NEEDS):

@@ -2,6 +2,7 @@
 
 import base64
 import inspect
+import re
 
 import gradio as gr
 import numpy as np
@@ -183,6 +184,14 @@ def test_the_box_is_there_when_it_is_needed(page, clip, example):
     given = [(reference and reference["path"], taken) for reference, taken in given]
     assert [show(*pair).visible for pair in given] == [True, False, True, False, False]
     assert show("/etc/hostname", None).visible is True
+
+
+def test_the_first_stop_of_the_keyboard_skips_what_comes_before_the_tabs(page):
+    """Catches a link to nowhere."""
+    first = next(block for block in page.demo.blocks.values() if isinstance(block, gr.HTML))
+    place = re.search(r'href="#(\w+)"', first.value)[1]
+    assert place in {block.elem_id for block in page.demo.blocks.values() if isinstance(block, gr.Tabs)}
+    assert "ArrowRight" in first.js_on_load
 
 
 def test_an_example_is_known_by_what_it_holds(tmp_path, wav):

@@ -78,7 +78,7 @@ class Parts:
 
     def mixture(self):
         """Two voices and what lies between."""
-        gr.Markdown("### Mix two\nThe last two dots you chose, or choose them here.")
+        gr.Markdown("## Mix two\nThe last two dots you chose, or choose them here.")
         with gr.Row():
             self.one = gr.Dropdown(self.names, value=self.ends[0], label=desk.ONE, min_width=120)
             self.two = gr.Dropdown(self.names, value=self.ends[1], label=desk.TWO, min_width=120)
@@ -100,7 +100,7 @@ class Parts:
     def outside(self):
         """A voice from outside."""
         gr.Markdown(
-            "### Bring a voice\nA clip of one person, 3 s or more, or a voice file that was downloaded here "
+            "## Bring a voice\nA clip of one person, 3 s or more, or a voice file that was downloaded here "
             "(it holds no audio)."
         )
         self.clip = context.upload(desk.CLIP)
@@ -275,4 +275,4 @@ def build(page):
     connect_map(parts, at)
     connect_speech(parts, at)
     connect_outside(parts, at, page)
-    gr.Markdown(about.line(card, "atlas"), elem_classes="about")
+    about.build(about.line(card, "atlas"), "atlas")
