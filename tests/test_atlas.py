@@ -343,6 +343,40 @@ def test_a_voice_sent_along_is_placed_and_an_own_one_is_not(desk):
             desk.receive(sent | {"spk_emb": bad}, "dot 03", "UMAP", None)
 
 
+def test_a_placed_voice_plays_and_comes_into_view(desk, wav):
+    """Catches a button after which nothing is heard, and a map that stays out of sight."""
+    audio.save(desk.folder / "mine.wav", audio.RATE, wav)
+    clip = str(desk.folder / "mine.wav")
+    answers = [desk.place_on_page(clip, True, "dot 03", "PCA", None) for _ in range(2)]
+    own, name, one, two, sound, picture, facts, _ = answers[0]
+    assert name == two == tab.MINE and one == "dot 03" and "Nearest voices" in facts
+    assert len(audio.load(sound)[1]) > audio.RATE and "my voice" in picture.value
+    assert picture.props["shown"] != answers[1][5].props["shown"], "the page scrolls when this changes"
+    with pytest.raises(ValueError, match="Voice to place: "):
+        desk.place_on_page(None, True, "dot 03", "PCA", None)
+    with pytest.raises(ValueError, match="Consent: "):
+        desk.place_on_page(str(desk.folder / "mine.wav"), False, "dot 03", "PCA", None)
+
+
+def test_a_box_is_there_where_a_real_person_speaks(desk):
+    """Catches a box for nobody, and a person without one."""
+    asked = {
+        ("dot 07", "dot 10", "dot 11"): (True, False),
+        ("dot 10", "dot 07", "dot 11"): (False, True),
+        ("dot 10", "dot 11", "dot 07"): (False, True),
+        (None, "dot 10", "dot 40"): (False, False),
+    }
+    for names, needed in asked.items():
+        assert tuple(box.visible for box in desk.boxes(*names, None)) == needed
+    assert not any(desk.is_person(name, None) for name in desk.virtual()) and len(desk.virtual()) > 2
+
+
+def test_dots_are_described_in_plain_words():
+    assert chart.about("not said, Kokoro-82M") == "a virtual voice, made with Kokoro-82M"
+    assert chart.about("63 % of the way") == "63 % of the way between two voices"
+    assert chart.about("woman, LibriSpeech") == "woman, LibriSpeech"
+
+
 def test_two_visitors_at_once(running, tmp_path, wav):
     """Each hears and takes along the own voice, never the other's."""
     audio.save(tmp_path / "0.wav", audio.RATE, wav)
