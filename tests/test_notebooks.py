@@ -20,12 +20,9 @@ ENVIRONMENT = {**os.environ, "DEMO_BUDGET": "quick", "PYTHONPATH": str(ROOT)}
 WIDTH = 100  # characters of a line of code: wider ones scroll sideways on Colab
 # Lines of code beyond that in lessons that are not yet rewritten.  Only ever lower these.
 WIDE = {
-    "00_start_here": 27,
     "03_zero_shot_tts": 50,
-    "04_latent_filling": 51,
     "05_satts": 74,
     "06_voice_conversion": 115,
-    "10_the_atlas": 36,
 }
 
 

@@ -32,8 +32,10 @@ for folder in ("..", "."):  # started from notebooks/, or from the project's roo
     if os.path.isdir(os.path.join(folder, "lib")):
         sys.path.insert(0, os.path.abspath(folder))
 if importlib.util.find_spec("lib") is None:  # Colab: nothing is here yet
-    subprocess.run(["git", "clone", "-q", "--depth", "1", "https://github.com/voice-atlas/voice-atlas"], check=True)
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-r", "voice-atlas/requirements.txt"], check=True)
+    address = "https://github.com/voice-atlas/voice-atlas"
+    subprocess.run(["git", "clone", "-q", "--depth", "1", address], check=True)
+    pip = [sys.executable, "-m", "pip", "install", "-q"]
+    subprocess.run([*pip, "-r", "voice-atlas/requirements.txt"], check=True)
     sys.path.insert(0, os.path.abspath("voice-atlas"))
 
 # %% [markdown]
@@ -44,6 +46,8 @@ if importlib.util.find_spec("lib") is None:  # Colab: nothing is here yet
 # times. Listen for what stays the same and what changes: that question is the whole project.
 
 # %%
+from collections import Counter
+
 import numpy as np
 import torch
 
@@ -69,8 +73,10 @@ for row in same_words[:3]:
 if (corpus.EMBEDDED.parents[1] / "checkpoints" / "tts").is_dir():
     from lib.voices import Voices
     clip = audio.load(rows[0]["audio"])
-    speech = Voices.load().speak("Nobody has ever said this sentence in this voice.", voice=clip, seed=0)
-    show.display(show.player(speech.wav, speech.rate, label=f"a sentence in the voice {rows[0]['speaker']}"))
+    line = "Nobody has ever said this sentence in this voice."
+    speech = Voices.load().speak(line, voice=clip, seed=0)
+    title = f"a sentence in the voice {rows[0]['speaker']}"
+    show.display(show.player(speech.wav, speech.rate, label=title))
 else:
     print("There are no trained weights in assets/checkpoints: lessons 01 and 03 make them.")
 
@@ -94,14 +100,17 @@ else:
 
 # %%
 wav = corpus.wav(rows[0])
-T, rate = len(wav), audio.RATE
-print(f"{T} samples at {rate} Hz are {T / rate:.2f} s, {wav.dtype}, between {wav.min():.2f} and {wav.max():.2f}")
+T = len(wav)
+rate = audio.RATE
+print(f"{T} samples at {rate} Hz are {T / rate:.2f} s")
+print(f"{wav.dtype}, between {wav.min():.2f} and {wav.max():.2f}")
 
 loudest = np.argmax(audio.frame_db(wav)) * audio.HOP
 near = wav[loudest: loudest + int(0.03 * rate)]
 show.display(show.sound(wav, title=rows[0]["text"]))
 fig, axis = show.figure(height=1.8)
-axis.plot(1000 * np.arange(len(near)) / rate, near, color=show.COLOURS[1], marker=".", markersize=3, linewidth=0.8)
+milliseconds = 1000 * np.arange(len(near)) / rate
+axis.plot(milliseconds, near, color=show.COLOURS[1], marker=".", markersize=3, linewidth=0.8)
 show.label(axis, "time (ms)", "sample value", "30 ms of a vowel: every dot is a sample")
 show.display(fig)
 
@@ -131,14 +140,16 @@ show.display(fig)
 # compared on random numbers rather than on speech, so that nothing is hidden by silence.
 
 # %% tags=["nbval-check-output"]
-N_FFT, HOP = audio.N_FFT, audio.HOP  # 1024 samples (64 ms) a frame, a new frame every 256 samples (16 ms)
+N_FFT = audio.N_FFT  # 1024 samples (64 ms) a frame,
+HOP = audio.HOP  # and a new frame every 256 samples (16 ms)
 
 
 def naive_frame(wav, f):
     """Magnitudes [513] of frame f of wav [T], as the sums that they are."""
-    padded = np.pad(wav, (N_FFT - HOP) // 2, mode="reflect")  # so that frame 0 is centred on the first 256 samples
+    padded = np.pad(wav, (N_FFT - HOP) // 2, mode="reflect")  # frame 0 is centred on HOP samples
     n = np.arange(N_FFT)
-    frame = padded[f * HOP: f * HOP + N_FFT] * (0.5 - 0.5 * np.cos(2 * np.pi * n / N_FFT))
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * n / N_FFT)
+    frame = padded[f * HOP: f * HOP + N_FFT] * hann
     spec = []
     for k in range(N_FFT // 2 + 1):
         cosine = (frame * np.cos(2 * np.pi * k * n / N_FFT)).sum()
@@ -151,7 +162,7 @@ noise = np.random.default_rng(0).standard_normal(5000)
 spec = audio.spectrogram(torch.tensor(noise)[None, None])
 for f in (0, 7, 18):
     assert np.allclose(naive_frame(noise, f), spec[0, :, f], rtol=1e-3, atol=1e-3)
-print("twins agree;", "wav [1, 1, 5000] -> spec", list(spec.shape), "and 5000 // 256 =", 5000 // HOP)
+print("twins agree; wav [1, 1, 5000] -> spec", list(spec.shape), "and 5000 // 256 =", 5000 // HOP)
 
 # %% [markdown]
 # ### Exercise 1
@@ -162,8 +173,14 @@ print("twins agree;", "wav [1, 1, 5000] -> spec", list(spec.shape), "and 5000 //
 # %%
 seconds_of = None  # for example: lambda F: ...
 
-show.exercise(1, seconds_of, lambda answer: np.isclose(answer(625), 10) and np.isclose(answer(1), 0.016),
-              "F frames of 256 samples each, 16,000 samples a second.")
+
+
+def is_right(answer):
+    """Whether 625 frames last ten seconds, and one 16 ms."""
+    return np.isclose(answer(625), 10) and np.isclose(answer(1), 0.016)
+
+
+show.exercise(1, seconds_of, is_right, "F frames of 256 samples each, 16,000 samples a second.")
 
 # %% [markdown]
 # <details><summary>Solution 1</summary>
@@ -185,11 +202,13 @@ show.exercise(1, seconds_of, lambda answer: np.isclose(answer(625), 10) and np.i
 # %%
 def resolution(frame_size):
     """The first 1.2 s of the clip, cut into frames of this size."""
-    part, hump = torch.tensor(wav[: int(1.2 * rate)]), torch.hann_window(frame_size)
-    part = torch.stft(part, frame_size, 64, window=hump, return_complex=True)
-    db = 20 * torch.log10(part.abs() + 1e-4).numpy()
+    part = torch.tensor(wav[: int(1.2 * rate)])
+    hump = torch.hann_window(frame_size)
+    frames = torch.stft(part, frame_size, 64, window=hump, return_complex=True)
+    db = 20 * torch.log10(frames.abs() + 1e-4).numpy()
     fig, axis = show.figure(height=2.4)
-    axis.imshow(db, origin="lower", aspect="auto", cmap="magma", vmin=db.max() - 70, extent=(0, 1.2, 0, rate / 2))
+    corners = (0, 1.2, 0, rate / 2)  # seconds from and to, Hz from and to
+    axis.imshow(db, "magma", aspect="auto", origin="lower", vmin=db.max() - 70, extent=corners)
     axis.set_ylim(0, 4000)
     title = f"{1000 * frame_size / rate:.0f} ms a frame, {rate / frame_size:.0f} Hz a bin"
     show.label(axis, "time (s)", "frequency (Hz)", title)
@@ -221,7 +240,8 @@ for m in range(M):
 mel = audio.mel(torch.tensor(noise)[None, None])
 assert np.allclose(slow, mel[0], atol=1e-4)
 widths = (filters > 0).sum(1)
-print("twins agree; mel", list(mel.shape), "; bins under the first and the last triangle:", widths[0], widths[-1])
+print("twins agree; mel", list(mel.shape))
+print("bins under the first and the last triangle:", widths[0], widths[-1])
 
 # %% [markdown]
 # ### What is missing
@@ -267,13 +287,18 @@ FORMANTS = {"ah": (730, 1090, 2440), "ee": (270, 2290, 3010), "oo": (300, 870, 2
 def sing(pitch, vowel, body_size=1.0, seconds=1.0):
     """A vowel [T] at `pitch` Hz from a body `body_size` times that of a grown man."""
     t = np.arange(int(seconds * rate)) / rate
-    phase = 2 * np.pi * np.cumsum(pitch * (1 - 0.1 * t / seconds)) / rate  # voices fall a little; machines do not
+    falling = pitch * (1 - 0.1 * t / seconds)  # voices fall a little; machines do not
+    phase = 2 * np.pi * np.cumsum(falling) / rate
     tone = np.zeros(len(t))
     for harmonic in range(1, int(7000 / pitch)):
         hz = harmonic * pitch
-        through = sum(1 / (1 + ((hz - formant / body_size) / 90) ** 2) for formant in FORMANTS[vowel])
+        through = 0.0
+        for formant in FORMANTS[vowel]:
+            away = (hz - formant / body_size) / 90  # in widths of a formant
+            through += 1 / (1 + away**2)
         tone += through / harmonic**0.5 * np.sin(harmonic * phase)
-    return (0.3 * tone / np.abs(tone).max() * np.minimum(1, 20 * np.minimum(t, seconds - t))).astype("float32")
+    fade = np.minimum(1, 20 * np.minimum(t, seconds - t))  # 50 ms in, 50 ms out
+    return (0.3 * tone / np.abs(tone).max() * fade).astype("float32")
 
 
 # %% [markdown]
@@ -290,11 +315,13 @@ def sing(pitch, vowel, body_size=1.0, seconds=1.0):
 # %%
 def voice(pitch, body_size, vowel):
     """Hear and see one vowel."""
-    sound, title = sing(pitch, vowel, body_size), f"{vowel} at {pitch} Hz, body size {body_size:g}"
+    sound = sing(pitch, vowel, body_size)
+    title = f"{vowel} at {pitch} Hz, body size {body_size:g}"
     show.display(show.player(sound, label=title), show.spectrogram(sound, title=title))
 
 
-show.sliders(voice, pitch=(80, 300, 5, 120), body_size=(0.6, 1.2, 0.05, 1.0), vowel=["ah", "ee", "oo"])
+sizes = (0.6, 1.2, 0.05, 1.0)  # from, to, step, start
+show.sliders(voice, pitch=(80, 300, 5, 120), body_size=sizes, vowel=["ah", "ee", "oo"])
 
 # %% [markdown]
 # ### Exercise 2
@@ -306,7 +333,8 @@ show.sliders(voice, pitch=(80, 300, 5, 120), body_size=(0.6, 1.2, 0.05, 1.0), vo
 k = None
 
 tone = np.cos(2 * np.pi * 5 * 200 * np.arange(4000) / rate)
-show.exercise(2, k, lambda answer: answer == np.argmax(naive_frame(tone, 5)), "One bin is 16,000 / 1024 Hz wide.")
+loudest_bin = np.argmax(naive_frame(tone, 5))
+show.exercise(2, k, lambda answer: answer == loudest_bin, "One bin is 16,000 / 1024 Hz wide.")
 
 # %% [markdown]
 # <details><summary>Solution 2</summary>
@@ -340,8 +368,11 @@ print(text.phonemise(["through", "rough", "I will read it", "I have read it"]))
 # %% tags=["nbval-check-output"]
 x = text.encode("Hello, voice.")
 phonemes = text.decode(x)
-assert phonemes == text.phonemise("Hello, voice.") and len(x) == len(phonemes) + 2 and x[0] == x[-1] == 0
-print("a table of", len(text.SYMBOLS), "symbols;", len(phonemes), "phonemes and marks ->", len(x), "tokens")
+assert phonemes == text.phonemise("Hello, voice.")
+assert len(x) == len(phonemes) + 2
+assert x[0] == x[-1] == 0
+print("a table of", len(text.SYMBOLS), "symbols")
+print(len(phonemes), "phonemes and marks ->", len(x), "tokens")
 
 # %% [markdown]
 # ## 7. Durations and the path
@@ -384,7 +415,8 @@ def pace(speed):
     """The staircase of "Hello, voice." at this speed."""
     faster = [int(np.ceil(frames / speed)) for frames in w]
     tokens = [text.SYMBOLS[token] if token else "·" for token in x]
-    show.display(show.alignment(naive_path(faster), tokens, f"{sum(faster)} frames, {sum(faster) * HOP / rate:.2f} s"))
+    title = f"{sum(faster)} frames, {sum(faster) * HOP / rate:.2f} s"
+    show.display(show.alignment(naive_path(faster), tokens, title))
 
 
 show.sliders(pace, speed=(0.5, 2.0, 0.1, 1.0))
@@ -401,12 +433,15 @@ fit = None  # for example: def fit(w, F): ...
 
 
 def fits(fit):
-    """Whether fit keeps the total, makes nothing negative and leaves the longest token the longest."""
-    tried = [(F, fit([3, 1, 2, 5, 1], F)) for F in range(12, 60)]
-    return all(sum(w) == F and min(w) >= 0 and max(w) == w[3] for F, w in tried)
+    """Whether fit keeps the total, nothing is negative, and the longest token stays the longest."""
+    for F in range(12, 60):
+        fitted = fit([3, 1, 2, 5, 1], F)
+        if sum(fitted) != F or min(fitted) < 0 or max(fitted) != fitted[3]:
+            return False
+    return True
 
 
-show.exercise(3, fit, fits, "Round the moments at which tokens end (a running sum), then take differences.")
+show.exercise(3, fit, fits, "Round the moments at which tokens end (a running sum), then subtract.")
 
 # %% [markdown]
 # <details><summary>Solution 3</summary>
@@ -433,17 +468,19 @@ show.exercise(3, fit, fits, "Round the moments at which tokens end (a running su
 
 # %%
 def vectors(describe):
-    """Unit vectors [n, D] of the four sentences that all voices speak; describe: mel [80, F] -> list of D numbers."""
+    """Unit vectors [n, D] of the sentences that all speak; describe: mel [80, F] -> D numbers."""
     raw = np.stack([describe(mel) for mel in mels])
     raw = raw - raw.mean(0)
     return raw / np.linalg.norm(raw, axis=1, keepdims=True)
 
 
-shared = [row for row in rows if sum(other["text"] == row["text"] for other in rows) == 23]
+times_spoken = Counter(row["text"] for row in rows)
+shared = [row for row in rows if times_spoken[row["text"]] == 23]
 who = [row["speaker"] for row in shared]
 mels = [audio.mel(torch.tensor(corpus.wav(row))[None, None])[0].numpy() for row in shared]
 spk_emb = vectors(lambda mel: mel.mean(1))
-print(f"one voice, two sentences: {spk_emb[0] @ spk_emb[1]:.2f}   two voices: {spk_emb[0] @ spk_emb[4]:.2f}")
+print(f"one voice, two sentences: {spk_emb[0] @ spk_emb[1]:.2f}")
+print(f"two voices: {spk_emb[0] @ spk_emb[4]:.2f}")
 
 # %% [markdown]
 # How good is it? Take all pairs of clips and call a pair *the same voice* when its cosine is above some threshold. A
@@ -461,7 +498,8 @@ rate_of_errors, threshold = metrics.eer_of(spk_emb, who)
 cosines = spk_emb @ spk_emb.T
 i, j = np.triu_indices(len(who), 1)
 same = np.array(who)[i] == np.array(who)[j]
-print(f"EER {100 * rate_of_errors:.1f} % over {len(i)} pairs of {len(who)} clips by {len(set(who))} voices")
+print(f"EER {100 * rate_of_errors:.1f} %")
+print(f"over {len(i)} pairs of {len(who)} clips by {len(set(who))} voices")
 show.display(show.scores(cosines[i, j], same, threshold, "The plain mean of the mel frames"))
 show.display(show.voices(maps.embed_2d(spk_emb, "pca"), who, "A first map of voices"))
 
@@ -475,10 +513,17 @@ show.display(show.voices(maps.embed_2d(spk_emb, "pca"), who, "A first map of voi
 # %%
 describe = None  # for example: lambda mel: mel.mean(1)
 
-if describe is not None:
-    print(f"your EER: {100 * metrics.eer_of(vectors(describe), who)[0]:.1f} %, to beat: {100 * rate_of_errors:.1f} %")
-show.exercise(4, describe, lambda answer: metrics.eer_of(vectors(answer), who)[0] < rate_of_errors,
-              "np.concatenate puts two descriptions side by side; mel.mean(0) is the loudness of each frame.")
+
+
+def is_better(answer):
+    """Whether the answer's EER is below that of the plain mean; prints both."""
+    yours, _ = metrics.eer_of(vectors(answer), who)
+    print(f"your EER: {100 * yours:.1f} %, to beat: {100 * rate_of_errors:.1f} %")
+    return yours < rate_of_errors
+
+
+show.exercise(4, describe, is_better, "np.concatenate puts two descriptions side by side; "
+              "mel.mean(0) is the loudness of each frame.")
 
 # %% [markdown]
 # <details><summary>A solution 4</summary>
