@@ -261,3 +261,18 @@ def test_native_unless_the_row_says_otherwise():
     """Catches learners whose phonemes are not those of the text, and a corpus without accents left empty."""
     assert all(corpus.is_native(row) for row in ({}, {"accent": None}, {"accent": ""}, {"accent": "native"}))
     assert not corpus.is_native({"accent": "Mandarin"})
+
+
+def test_rooms_come_from_beside_the_corpus_and_begin_with_the_direct_sound(tmp_path, monkeypatch):
+    """Catches an echo that delays the speech, and a response at another rate."""
+    assert corpus.rooms() == []
+    response = np.zeros(32000, "float32")
+    response[8000] = 0.9
+    response[12000] = -0.3
+    data = io.BytesIO()
+    soundfile.write(data, response, 32000, format="WAV")
+    parquet(tmp_path / "rir.parquet", [{"audio": data.getvalue(), "speaker": ""}])
+    monkeypatch.setenv("VOICE_ATLAS_CORPUS", str(tmp_path))
+    room, = corpus.rooms()
+    assert len(room) == 12000 and abs(room).argmax() == 0
+    assert abs(room[1000:]).argmax() == 1000 and room[2000] < 0

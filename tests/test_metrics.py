@@ -269,6 +269,21 @@ def test_a_paired_difference_has_a_verdict():
         statistics.paired(base, base[:-1])
 
 
+def test_a_table_of_systems_names_the_verdict_of_each_judge_where_they_disagree():
+    """Catches a gain over the wrong system, and a verdict that one judge alone has given."""
+    base = np.linspace(0.4, 0.8, 8)
+    marks = {
+        "first": {"one": base, "two": base},
+        "both": {"one": base + 0.1, "two": base + 0.2},
+        "one": {"one": base - 0.1, "two": base},
+    }
+    first, both, one = statistics.compared(marks)
+    assert first["gain in one"] == first["against first"] == "-"
+    assert both["against first"] == "better" and both["gain in two"] == "+0.200 [+0.200, +0.200]"
+    assert both["two"].startswith("0.800 [")
+    assert one["against first"] == "the judges disagree: worse (one); inside the noise (two)"
+
+
 def test_wilsons_interval_stays_inside_0_to_1():
     """Catches the interval of the normal distribution, which gives 8 of 8 no width at all."""
     share, low, high = statistics.wilson(81, 263)

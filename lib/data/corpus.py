@@ -297,3 +297,15 @@ def noises():
             if len(samples) > rate:
                 found.append(audio.resample(samples, rate, audio.RATE))
     return found
+
+
+def rooms():
+    """Read impulse responses of measured rooms as a list of float32 [T] at 16 kHz, from the direct sound on:
+    rir.parquet beside VOICE_ATLAS_CORPUS, else none.
+    """
+    found = []
+    for row in noise_rows("rir"):
+        rate, samples = audio.load(row["audio"])
+        response = audio.resample(samples, rate, audio.RATE)
+        found.append(response[abs(response).argmax():])
+    return found

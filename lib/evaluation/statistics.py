@@ -67,3 +67,31 @@ def paired(values, base, higher=True):
     else:
         verdict = "better" if (mean > 0) == higher else "worse"
     return Difference(mean, low, high, verdict)
+
+
+def compared(marks, digits=3):
+    """Rows of a table of marks {system: {judge: [n]}}: means, intervals, paired gains over the first system.
+
+    The n speakers are the same for all.  The verdict is that of all judges, or names the one of each where
+    they disagree."""
+    first = next(iter(marks))
+    rows = []
+    for system, by_judge in marks.items():
+        row = {"system": system}
+        verdicts = {}
+        for judge, values in by_judge.items():
+            mean, low, high = bootstrap(values)
+            gain = paired(values, marks[first][judge])
+            row[judge] = f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+            row[f"gain in {judge}"] = "-" if system == first else gain.text(digits)
+            verdicts[judge] = gain.verdict
+        row[f"against {first}"] = "-" if system == first else _together(verdicts)
+        rows.append(row)
+    return rows
+
+
+def _together(verdicts):
+    """One verdict of several judges {judge: verdict}."""
+    if len(set(verdicts.values())) == 1:
+        return next(iter(verdicts.values()))
+    return "the judges disagree: " + "; ".join(f"{said} ({judge})" for judge, said in verdicts.items())

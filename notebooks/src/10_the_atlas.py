@@ -22,9 +22,9 @@
 # 7. why there is no way back from the map to a voice;
 # 8. the explorer: two sliders, a path on the map, and sound.
 #
-# Quick budget (two CPU cores, the embedded corpus): about two minutes, of which UMAP compiles for half a minute. The
-# small atlas made then goes to `runs/`; the pictures show the shipped one, which this lesson made at full budget from the
-# corpus that its card names.
+# Quick budget (two CPU cores, the embedded corpus): about a minute, in which UMAP is also compiled.
+# The small atlas made then goes to `runs/`; the pictures show the shipped one, which this lesson made at full budget
+# from the corpus that its card names.
 
 # %%
 import importlib.util
@@ -32,12 +32,12 @@ import os
 import subprocess
 import sys
 
-for folder in ("..", "."):  # started from notebooks/, or from the project's root
-    if os.path.isdir(os.path.join(folder, "lib")):
-        sys.path.insert(0, os.path.abspath(folder))
+sys.path[:0] = [os.path.abspath(home) for home in ("..", ".") if os.path.isdir(f"{home}/lib")]
 if importlib.util.find_spec("lib") is None:  # Colab: nothing is here yet
-    subprocess.run(["git", "clone", "-q", "--depth", "1", "https://github.com/voice-atlas/voice-atlas"], check=True)
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-r", "voice-atlas/requirements.txt"], check=True)
+    address = "https://github.com/voice-atlas/voice-atlas"
+    subprocess.run(["git", "clone", "-q", "--depth", "1", address], check=True)
+    pip = [sys.executable, "-m", "pip", "install", "-q"]
+    subprocess.run([*pip, "-r", "voice-atlas/requirements.txt"], check=True)
     sys.path.insert(0, os.path.abspath("voice-atlas"))
 
 # %% [markdown]
@@ -59,16 +59,19 @@ from sklearn.manifold import trustworthiness
 from lib import audio, show, training
 from lib.data import corpus, filling
 from lib.training import budget
-from lib.voices import maps
-from lib.voices import Voices
+from lib.voices import Voices, maps
 
+# %%
 BUDGET = budget.current()
-voices, virtual = Voices.load(), corpus.rows(split="valid")
 WORDS = "This is my voice, and nobody else has it."
-alto, bass = (torch.tensor(voices.embed(audio.load(row["audio"]))) for row in (virtual[0], virtual[-1]))
+voices = Voices.load()
+virtual = corpus.rows(split="valid")
+alto = torch.tensor(voices.embed(audio.load(virtual[0]["audio"])))
+bass = torch.tensor(voices.embed(audio.load(virtual[-1]["audio"])))
 for share in (0.0, 0.25, 0.5, 0.75, 1.0):
     spk_emb = filling.interpolate(alto, bass, share).numpy()
-    show.display(show.player(voices.speak(WORDS, spk_emb).wav, label=f"{100 * share:.0f} % of the way"))
+    speech = voices.speak(WORDS, spk_emb)
+    show.display(show.player(speech.wav, label=f"{100 * share:.0f} % of the way"))
 
 # %% [markdown]
 # ## 2. One vector for each speaker
@@ -85,20 +88,39 @@ for share in (0.0, 0.25, 0.5, 0.75, 1.0):
 # nothing on this map needs to.
 
 # %%
-CLIPS, MOST = budget.pick(quick=3, full=6), budget.pick(quick=20, full=50)  # of a speaker; training speakers of a kind
-NOUNS, WHO = {"Kokoro-82M": "virtual", "hibari-tts": "virtual", "speechocean762": "learner"}, {"F": "woman", "M": "man", "": "not said"}
-rows, points, emb, used, count = corpus.rows(corpus.source(BUDGET), hours=budget.pick(quick=1, full=20)), [], [], [], Counter()
-for clips in corpus.by_speaker(rows).values():
-    row, clips = rows[clips[0]], clips[:CLIPS]
-    source, who, held_out = (row.get("source") or "own clips").split(" ")[0], WHO[row.get("gender") or ""], row["split"] == "valid"
-    noun = NOUNS.get(source, "reader")
+CLIPS = budget.pick(quick=3, full=6)  # of a speaker
+MOST = budget.pick(quick=20, full=50)  # training speakers of one source and gender
+NOUNS = {"Kokoro-82M": "virtual", "hibari-tts": "virtual", "speechocean762": "learner"}
+WHO = {"F": "woman", "M": "man"}
+
+
+def described(row):
+    """(source, who, whether held out) of the speaker of a row."""
+    source = (row.get("source") or "own clips").split(" ")[0]
+    gender = (row.get("gender") or "?")[0].upper()
+    return source, WHO.get(gender, "not said"), row["split"] == "valid"
+
+# %%
+rows = corpus.rows(corpus.source(BUDGET), hours=budget.pick(quick=1, full=20))
+count = Counter()
+points = []
+emb = []
+used = []
+for numbers in corpus.by_speaker(rows).values():
+    clips = [rows[i] for i in numbers[:CLIPS]]
+    source, who, held_out = described(clips[0])
     count[source, who, held_out] += 1
-    if held_out or count[source, who, held_out] <= MOST:
-        count[noun] += 1
-        mean = sum(voices.embed((audio.RATE, corpus.wav(rows[i]))) for i in clips)
-        emb, used = [*emb, mean / np.linalg.norm(mean)], used + [rows[i] for i in clips]
-        points.append(dict(name=f"{noun} {count[noun]:03d}", kind=maps.REAL[held_out], about=f"{who}, {source}", parents=()))
-print(f"{len(points)} speakers, for example {', '.join(point['name'] for point in points[::8][:4])}")
+    if count[source, who, held_out] > MOST and not held_out:
+        continue  # there are enough of this kind
+    noun = NOUNS.get(source, "reader")
+    count[noun] += 1
+    total = sum(voices.embed((audio.RATE, corpus.wav(row))) for row in clips)
+    emb.append(total / np.linalg.norm(total))
+    used += clips
+    points.append({"name": f"{noun} {count[noun]:03d}", "kind": maps.REAL[held_out],
+                   "about": f"{who}, {source}", "parents": ()})
+examples = [point["name"] for point in points[::8][:4]]
+print(f"{len(points)} speakers, for example {', '.join(examples)}")
 
 # %% [markdown]
 # ## 3. Voices that nobody has
@@ -126,8 +148,8 @@ def slerp(a, b, t):
 rng = torch.Generator().manual_seed(0)
 a, b = torch.nn.functional.normalize(torch.randn(2, 128, generator=rng) + 0.1, dim=1)
 assert torch.allclose(slerp(a, b, 0.5), filling.interpolate(a, b, 0.5), atol=1e-5)
-cosine = min(slerp(a, b, t) @ filling.interpolate(a, b, t) for t in (0.1, 0.25, 0.4))
-print(f"cosine of the two voices {a @ b:.2f}; of slerp and mean, where they differ most, {cosine:.3f}")
+least = min(slerp(a, b, t) @ filling.interpolate(a, b, t) for t in (0.1, 0.25, 0.4))
+print(f"cosine of the two voices {a @ b:.2f}; of slerp and mean, at the least, {least:.3f}")
 
 # %% [markdown]
 # ### Exercise 1
@@ -140,9 +162,19 @@ print(f"cosine of the two voices {a @ b:.2f}; of slerp and mean, where they diff
 expected_cosine = None  # for example: lambda scale: ...
 
 many = torch.nn.functional.normalize(torch.randn(2000, 128, generator=rng), dim=1)
-show.exercise(1, expected_cosine, lambda answer: all(
-    abs(answer(s) - (many * filling.add_noise(many, s, rng)).sum(1).mean()) < 0.01 for s in (0.3, 1.0, 2.0)),
-    "Pythagoras gives the length of the sum; the cosine is the adjacent side divided by it.")
+
+
+def right(answer):
+    """Whether it is the cosine measured on 2,000 voices, at three strengths."""
+    for scale in (0.3, 1.0, 2.0):
+        measured = (many * filling.add_noise(many, scale, rng)).sum(1).mean()
+        if abs(answer(scale) - measured) > 0.01:
+            return False
+    return True
+
+
+hint = "Pythagoras gives the length of the sum; the cosine is the adjacent side divided by it."
+show.exercise(1, expected_cosine, right, hint)
 
 # %% [markdown]
 # <details><summary>Solution 1</summary>
@@ -156,21 +188,27 @@ show.exercise(1, expected_cosine, lambda answer: all(
 # end), and single speakers with noise of length 0.4 to 1. Every invented voice remembers its parents.
 
 # %%
-rng, draw, EACH = np.random.default_rng(0), torch.Generator().manual_seed(0), budget.pick(quick=12, full=64)
+EACH = budget.pick(quick=12, full=64)  # voices of each of the two ways
 people = torch.tensor(np.array(emb))
-for number in range(EACH):
+rng = np.random.default_rng(0)
+for number in range(1, EACH + 1):
     i, j = sorted(rng.choice(len(people), 2, replace=False).tolist())
     share = rng.uniform(0.3, 0.7)
     emb.append(filling.interpolate(people[i], people[j], share).numpy())
-    points.append(dict(name=f"between {number + 1:03d}", kind="interpolated", parents=(i, j), about=f"{100 * share:.0f} % of the way"))
+    points.append({"name": f"between {number:03d}", "kind": "interpolated",
+                   "about": f"{100 * share:.0f} % of the way", "parents": (i, j)})
 
 # %%
-for number in range(EACH):
-    i, scale = int(rng.integers(len(people))), rng.uniform(0.4, 1.0)
-    emb.append(filling.add_noise(people[i], scale, draw).numpy())
-    points.append(dict(name=f"beside {number + 1:03d}", kind="noise", parents=(i,), about=f"noise of length {scale:.1f}"))
+generator = torch.Generator().manual_seed(0)
+for number in range(1, EACH + 1):
+    i = int(rng.integers(len(people)))
+    scale = rng.uniform(0.4, 1.0)
+    emb.append(filling.add_noise(people[i], scale, generator).numpy())
+    points.append({"name": f"beside {number:03d}", "kind": "noise",
+                   "about": f"noise of length {scale:.1f}", "parents": (i,)})
 emb = np.array(emb, dtype="float32")
-print(f"{len(points)} points: " + ", ".join(f"{sum(p['kind'] == kind for p in points)} {kind}" for kind in maps.KINDS))
+amounts = Counter(point["kind"] for point in points)
+print(f"{len(points)} points: " + ", ".join(f"{amounts[kind]} {kind}" for kind in maps.KINDS))
 
 # %% [markdown]
 # ## 4. Make the atlas
@@ -199,11 +237,19 @@ with tempfile.TemporaryDirectory() as folder:
 
 # %%
 made = maps.Atlas.make(points, emb, clips, voices.encoder)
-trust = {method: trustworthiness(emb, flat, n_neighbors=10, metric="cosine") for method, flat in
-         (("umap", made.umap.numpy()), ("pca", made.place(emb, "pca")))}
-figures = {"points": len(points), "clips_kB": made.config.size // 1000} | {f"trustworthiness_{m}": round(float(t), 4) for m, t in trust.items()}
-card = corpus.credits(used) | dict(name="atlas", budget=f"{BUDGET}, {budget.device()}", encoder=made.config.encoder, figures=figures)
-training.save(budget.pick(quick=maps.ATLAS.parents[1] / "runs/10-quick", full=maps.ATLAS), made, made.config, card, half=False)
+figures = {"points": len(points), "clips_kB": made.config.size // 1000}
+for method, where in ("umap", made.umap.numpy()), ("pca", made.place(emb, "pca")):
+    trust = trustworthiness(emb, where, n_neighbors=10, metric="cosine")
+    figures[f"trustworthiness_{method}"] = round(float(trust), 4)
+card = {
+    "name": "atlas",
+    **corpus.credits(used),
+    "budget": f"{BUDGET}, {budget.device()}",
+    "encoder": made.config.encoder,
+    "figures": figures,
+}
+RUN = maps.ATLAS.parents[1] / "runs/10-quick"
+training.save(budget.pick(quick=RUN, full=maps.ATLAS), made, made.config, card, half=False)
 print(figures)
 
 # %% [markdown]
@@ -215,9 +261,13 @@ print(figures)
 # looks like it. Held-out voices should be strewn among the training voices, and invented ones between their parents.
 
 # %%
-shipped = maps.Atlas.load()[0] if maps.ATLAS.is_dir() else made
-atlas = shipped if shipped.config.encoder == made.config.encoder else made
-emb, kinds = atlas.vectors(), np.array(atlas.config.kinds)
+atlas = made
+if maps.ATLAS.is_dir():
+    shipped, _ = maps.Atlas.load()
+    if shipped.config.encoder == made.config.encoder:
+        atlas = shipped
+emb = atlas.vectors()
+kinds = np.array(atlas.config.kinds)
 flat = {"UMAP": atlas.umap.numpy(), "PCA": atlas.place(emb, "pca")}
 for method, where in flat.items():
     show.display(show.voices(where, kinds, f"{len(emb)} voices by {method}"))
@@ -233,18 +283,29 @@ for method, where in flat.items():
 # near 0.5. The twin below counts it dot by dot and agrees with scikit-learn's.
 
 # %% tags=["nbval-check-output"]
+def by_distance(places, i):
+    """The numbers of all other places, the nearest to place i first."""
+    order = np.argsort(np.linalg.norm(places - places[i], axis=1))
+    return [j for j in order if j != i]
+
+
 def naive_trust(emb, where, k):
-    n, wrong = len(emb), 0
+    """T_k of the formula, dot by dot."""
+    n = len(emb)
+    wrong = 0
     for i in range(n):
-        true = [j for j in np.argsort(np.linalg.norm(emb - emb[i], axis=1)) if j != i]
-        shown = [j for j in np.argsort(np.linalg.norm(where - where[i], axis=1)) if j != i][:k]
-        wrong += sum(true.index(j) + 1 - k for j in shown if j not in true[:k])
+        true = by_distance(emb, i)
+        for j in by_distance(where, i)[:k]:
+            if j not in true[:k]:
+                wrong += true.index(j) + 1 - k
     return 1 - 2 / (n * k * (2 * n - 3 * k - 1)) * wrong
 
 
 cloud = np.random.default_rng(0).standard_normal((60, 8))
-assert abs(naive_trust(cloud, cloud[:, :2], 5) - trustworthiness(cloud, cloud[:, :2], n_neighbors=5)) < 1e-9
-print(f"twins agree; a map that drops six of eight directions: {naive_trust(cloud, cloud[:, :2], 5):.2f}")
+dropped = cloud[:, :2]  # six of eight directions are gone
+naive = naive_trust(cloud, dropped, 5)
+assert abs(naive - trustworthiness(cloud, dropped, n_neighbors=5)) < 1e-9
+print(f"twins agree; a map that drops six of eight directions: {naive:.2f}")
 
 # %% [markdown]
 # In the table, "by chance" is a map with the dots dealt out at random: what you would believe of a picture that knows
@@ -260,12 +321,13 @@ def near(places, k=5):
     return np.argsort(far, axis=1)[:, :k]
 
 
-# %%
-true, lines = near(emb), []
+true = near(emb)
 flat["by chance"] = np.random.default_rng(0).permutation(flat["UMAP"])
+lines = []
 for method, where in flat.items():
-    hits = np.mean([len(set(a) & set(b)) for a, b in zip(true, near(where))])
-    lines.append({"map": method, "trustworthiness": trustworthiness(emb, where, n_neighbors=10, metric="cosine"), "true of 5": hits})
+    hits = [len(set(a) & set(b)) for a, b in zip(true, near(where))]
+    trust = trustworthiness(emb, where, n_neighbors=10, metric="cosine")
+    lines.append({"map": method, "trustworthiness": trust, "true of 5": np.mean(hits)})
 show.display(show.table(lines, f"{len(emb)} voices on a plane"))
 
 # %% [markdown]
@@ -278,8 +340,14 @@ show.display(show.table(lines, f"{len(emb)} voices on a plane"))
 # %%
 continuity = None  # for example: def continuity(emb, where, k): ...
 
-show.exercise(2, continuity, lambda answer: abs(answer(cloud, cloud[:, :2], 5) - naive_trust(cloud[:, :2], cloud, 5)) < 1e-9,
-              "Who are the true neighbours now, and who are those on the map?")
+
+def right(answer):
+    """Whether it is trustworthiness with the spaces exchanged."""
+    return abs(answer(cloud, dropped, 5) - naive_trust(dropped, cloud, 5)) < 1e-9
+
+
+hint = "Who are the true neighbours now, and who are those on the map?"
+show.exercise(2, continuity, right, hint)
 
 # %% [markdown]
 # <details><summary>Solution 2</summary>
@@ -292,7 +360,8 @@ show.exercise(2, continuity, lambda answer: abs(answer(cloud, cloud[:, :2], 5) -
 #
 # Nobody told the encoder who is a woman, or which recording comes from which corpus; it was asked only for *the same* or
 # *another* person. Colour the dots by what the corpus knows and see what it found by itself. The figures say how well five
-# neighbours can guess the answer by a vote, in 128 dimensions and on each map.
+# neighbours can guess the answer by a vote, in 128 dimensions and on each map; the last column is what one gets by
+# always saying what is commonest.
 #
 # If the *source* can be told from the dots as well as the gender, think twice: the encoder then hears microphones and
 # codecs along with voices, and the nearest neighbour of your voice may be the nearest *recording*. That is a limit of
@@ -300,48 +369,84 @@ show.exercise(2, continuity, lambda answer: abs(answer(cloud, cloud[:, :2], 5) -
 
 # %%
 def vote(places, tags):
-    """Share of points whose tag is that of most of their five neighbours."""
-    return np.mean([max(set(tags[five]), key=list(tags[five]).count) == tag for five, tag in zip(near(places), tags)])
+    """Share of points whose tag is that of most of their five neighbours (if tied, the nearest)."""
+    right = 0
+    for five, tag in zip(near(places), tags):
+        (winner, _), *_ = Counter(tags[five]).most_common()
+        right += winner == tag
+    return right / len(tags)
 
-
+# %%
 real = np.isin(kinds, maps.REAL)
-tags, lines = np.array([text.split(", ") for text, corpus_voice in zip(atlas.config.about, real) if corpus_voice]).T, []
-for what, one in zip(("gender", "source"), tags):
-    known = one != "not said"
-    if len(set(one[known])) > 1:
-        show.display(show.voices(flat["UMAP"][real][known], one[known], f"The corpus by {what} (UMAP)"))
-        spaces = {"in 128 dimensions": emb, "UMAP": flat["UMAP"], "PCA": flat["PCA"]}
-        lines.append({"tag": what, **{name: vote(places[real][known], one[known]) for name, places in spaces.items()},
-                      "always the commonest": max((one[known] == tag).mean() for tag in set(one[known]))})
+about = [word.split(", ") for word, is_real in zip(atlas.config.about, real) if is_real]
+genders, sources = np.array(about).T
+lines = []
+for what, tags in ("gender", genders), ("source", sources):
+    known = tags != "not said"
+    tags = tags[known]
+    if len(set(tags)) < 2:
+        continue  # nothing to guess
+    where = flat["UMAP"][real][known]
+    show.display(show.voices(where, tags, f"The corpus by {what} (UMAP)"))
+    line = {"tag": what}
+    for name, space in ("in 128 dimensions", emb), ("UMAP", flat["UMAP"]), ("PCA", flat["PCA"]):
+        line[name] = vote(space[real][known], tags)
+    line["always the commonest"] = max(Counter(tags).values()) / len(tags)
+    lines.append(line)
 if lines:
     show.display(show.table(lines, "Guessed right by five neighbours"))
 
 # %% [markdown]
 # ## 7. No way back
 #
-# It would be charming to click on an *empty* spot of the map and hear the voice there. UMAP offers this: `inverse_transform`
-# takes two numbers and returns 128. We do not use it, and here is the measurement, in two parts.
+# It would be charming to click on an *empty* spot of the map and hear the voice there. UMAP offers this:
+# `inverse_transform` takes two numbers and returns 128. We do not use it, and here is the measurement, in two parts.
 #
-# Places between two dots are decoded, and each result is compared with its nearest real vector; as a yardstick, real
-# voices are compared with *their* nearest real neighbour. By this figure decoding looks well: what comes back is a blend of
-# the dots around the place, and a blend is near to somebody.
-#
-# The second part asks for more. The places of *dots* are decoded, whose voices we know. Does the voice come back? On the
-# atlas as first built the median cosine between a voice and its own return was 0.38, and fifty other voices were nearer: who
-# goes onto the map and comes back is somebody else. A plane has lost what 126 directions knew, and no algorithm can guess
-# it back. So the empty spots of our map are mute, and new voices are made in the space of vectors, by mixing and by noise,
-# where it is known who the parents are; only then does the map show where they came to lie.
+# The places of *dots* are decoded first, whose voices we know. Does the voice come back? On the atlas as first built the
+# median cosine between a voice and its own return was 0.38, and fifty other voices were nearer: who goes onto the map
+# and comes back is somebody else. A plane has lost what 126 directions knew, and no algorithm can guess it back.
 
 # %%
-mapper, rng = maps.mapper(emb).fit(emb), np.random.default_rng(1)
-pairs, some = rng.choice(len(emb), (40, 2)), rng.choice(len(emb), 40, replace=False)
-decoded, back = (mapper.inverse_transform(places) for places in (mapper.embedding_[pairs].mean(1), mapper.embedding_[some]))
-decoded, back = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (decoded, back))
-mixed = filling.interpolate(*torch.tensor(emb)[pairs.T], 0.5).numpy()
-cosines, own = emb[real] @ emb[real].T - 2 * np.eye(real.sum()), (back * emb[some]).sum(1)
-lines = [{"voices": name, "nearest real voice, median cosine": float(np.median(best))} for name, best in (
-    ("real", cosines.max(1)), ("decoded from the map", (decoded @ emb[real].T).max(1)), ("mixed in 128 dimensions", (mixed @ emb[real].T).max(1)))]
-print(f"a dot decoded: cosine {np.median(own):.2f} to its own voice, {np.median((back @ emb.T > own[:, None]).sum(1)):.0f} others are nearer (medians)")
+mapper = maps.mapper(emb).fit(emb)
+rng = np.random.default_rng(1)
+pairs = rng.choice(len(emb), (40, 2))
+some = rng.choice(len(emb), 40, replace=False)
+
+
+def decoded(places):
+    """Unit vectors [n, D] that UMAP gives for places [n, 2]."""
+    vectors = mapper.inverse_transform(places)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+midway = decoded(mapper.embedding_[pairs].mean(1))
+back = decoded(mapper.embedding_[some])
+one, two = torch.tensor(emb)[pairs.T]
+mixed = filling.interpolate(one, two, 0.5).numpy()
+own = (back * emb[some]).sum(1)
+nearer = (back @ emb.T > own[:, None]).sum(1)
+print(f"a dot decoded: cosine {np.median(own):.2f} to its own voice, "
+      f"{np.median(nearer):.0f} others are nearer (medians)")
+
+# %% [markdown]
+# Then places *between* two dots are decoded, and each result is compared with its nearest real vector; as a yardstick,
+# real voices are compared with *their* nearest real neighbour. By this figure decoding looks well, and that is the trap:
+# what comes back is a blend of the dots around the place, and a blend is near to somebody.
+#
+# So the empty spots of our map are mute, and new voices are made in the space of vectors, by mixing and by noise, where
+# it is known who the parents are; only then does the map show where they came to lie.
+
+# %%
+people = emb[real]
+itself = 2 * np.eye(len(people))  # taken off: nobody is their own neighbour
+nearest = {
+    "real": (people @ people.T - itself).max(1),
+    "decoded from the map": (midway @ people.T).max(1),
+    "mixed in 128 dimensions": (mixed @ people.T).max(1),
+}
+lines = []
+for name, cosines in nearest.items():
+    lines.append({"voices": name, "nearest real voice, median cosine": float(np.median(cosines))})
 show.display(show.table(lines, "How near is a real voice?"))
 
 # %% [markdown]
@@ -356,18 +461,23 @@ show.display(show.table(lines, "How near is a real voice?"))
 
 # %%
 atlas.warm().join()  # what the app does in the background at its start
-START, END = int(np.flatnonzero(kinds == "held-out voice")[0]), int(np.flatnonzero(kinds == "held-out voice")[-1])
+held_out = np.flatnonzero(kinds == "held-out voice")
+start, end = torch.tensor(emb)[[held_out[0], held_out[-1]]]
 
 
 def explore(share, noise):
-    ends, generator = torch.tensor(emb)[[START, END]], torch.Generator().manual_seed(0)
-    spk_emb = filling.add_noise(filling.interpolate(*ends, share), noise, generator).numpy()
-    path = atlas.place(torch.stack([filling.interpolate(*ends, t) for t in np.linspace(0, 1, 9)]).numpy())
+    """Draw the way between two dots, and hear a voice on it."""
+    mixed = filling.interpolate(start, end, share)
+    spk_emb = filling.add_noise(mixed, noise, torch.Generator().manual_seed(0)).numpy()
+    way = [filling.interpolate(start, end, t) for t in np.linspace(0, 1, 9)]
+    path = atlas.place(torch.stack(way).numpy())
     fig = show.voices(flat["UMAP"], kinds, f"{100 * share:.0f} % of the way, noise {noise:g}")
     fig.axes[0].plot(*path.T, "k--", linewidth=1)
     fig.axes[0].plot(*atlas.place(spk_emb[None])[0], "k*", markersize=16)
-    nearest = ", ".join(f"{atlas.config.names[i]} ({cosine:.2f})" for i, cosine in atlas.neighbours(spk_emb, 3))
-    show.display(fig, f"nearest in truth: {nearest}", show.player(voices.speak(WORDS, spk_emb).wav, label="this voice"))
+    three = atlas.neighbours(spk_emb, 3)
+    nearest = ", ".join(f"{atlas.config.names[i]} ({cosine:.2f})" for i, cosine in three)
+    wav = voices.speak(WORDS, spk_emb).wav
+    show.display(fig, f"nearest in truth: {nearest}", show.player(wav, label="this voice"))
 
 
 show.sliders(explore, share=(0.0, 1.0, 0.1, 0.5), noise=(0.0, 2.0, 0.1, 0.0))
