@@ -5,10 +5,10 @@ from pathlib import Path
 
 import gradio as gr
 
-from lib.tabs import atlas, context, convert, door, extract, listen, marked, scratch, speak
+from lib.tabs import atlas, clean, context, convert, door, extract, listen, marked, scratch, speak
 from lib.voices import Voices
 
-TABS = (speak, atlas, extract, convert, listen)
+TABS = (speak, atlas, extract, convert, clean, listen)
 CSS = Path(__file__).parent / "lib" / "tabs" / "app.css"
 KEYS = CSS.with_name("keys.js")
 SYSTEM = dict(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])  # nothing is fetched

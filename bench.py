@@ -116,6 +116,10 @@ def inference(voices):
     if voices.bundle.has("flow_vae"):
         converting = functools.partial(voices.convert, (audio.RATE, source), (audio.RATE, target))
         jobs.append(Job("our whole convert(source, clip)", converting, (voices.encoder, voices.flow_vae)))
+    if voices.bundle.has("enhancer"):
+        cleaning = functools.partial(voices.enhance, (audio.RATE, source + target), (audio.RATE, target))
+        networks = voices.encoder, voices.bundle["enhancer"]
+        jobs.append(Job("our whole enhance(two at once, clip)", cleaning, networks))
     return jobs
 
 

@@ -15,6 +15,8 @@ filling, satts, situations: what the full runs of lessons 04, 05 and 06 left und
 folder), paired by reference.  The clips of situations come from lesson 06 run in full with
 VOICE_ATLAS_START=kept; its table goes to assets/situations.json.
 
+enhance: the table of tests/judge_enhance.py, mixtures of SHARED/corpus; no judge but SDR, eSTOI and PESQ.
+
 Figures stay in OUT/judged.json.
 """
 import argparse
@@ -28,6 +30,8 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import judge_enhance
+
 from lib import audio
 from lib.data import corpus
 from lib.data.mixtures import mixed
@@ -293,7 +297,7 @@ RUNS = {
 def main():
     as_written = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)
-    parser.add_argument("task", choices=[*TASKS, *RUNS])
+    parser.add_argument("task", choices=[*TASKS, *RUNS, "enhance"])
     parser.add_argument("shared", nargs="?", default="../shared")
     parser.add_argument("out", nargs="?")
     parser.add_argument("--set", default="plan", choices=["plan", "studio"])
@@ -305,6 +309,10 @@ def main():
         if not out.is_dir():
             sys.exit(f"{out} is not there: a full run of the lesson leaves it (see the top of this file).")
         result = tabulate(out, shared / "tools" / "judge.py")
+    elif given.task == "enhance":
+        out = Path(given.out or "runs/judge-enhance").resolve()
+        out.mkdir(parents=True, exist_ok=True)
+        result = judge_enhance.table(Voices.load(), shared)
     else:
         out = Path(given.out or f"runs/judge-{given.task}-{given.set}").resolve()
         result = shipped(given.task, given.set, shared, out)

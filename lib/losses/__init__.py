@@ -1,6 +1,6 @@
 """Losses: pure functions, masked means."""
 from lib.losses.contrastive import aam_softmax, angular_prototypical, frame_contrastive, speaker_consistency
-from lib.losses.separation import circle, compactness, negative_si_sdr, pairwise, pit
+from lib.losses.separation import circle, compactness, negative_sdr, negative_si_sdr, pairwise, pit
 from lib.losses.speech import (
     discriminator_adv,
     duration_mse,
@@ -17,5 +17,6 @@ from lib.losses.speech import (
 __all__ = [
     "aam_softmax", "angular_prototypical", "circle", "compactness", "discriminator_adv", "duration_mse",
     "feature_matching", "frame_contrastive", "generator_adv", "kl", "kl_standard", "masked_mean",
-    "mel_l1", "multi_mel", "negative_si_sdr", "pairwise", "pit", "speaker_consistency", "total",
+    "mel_l1", "multi_mel", "negative_sdr", "negative_si_sdr", "pairwise", "pit",
+    "speaker_consistency", "total",
 ]

@@ -9,13 +9,15 @@ FIRST_GAIN = 0.2  # of a block, before it has learned anything: ten of them then
 class AdaptiveBlock(nn.Module):
     """A residual ConvNeXt block: x [B, F, H], mask [B, F, 1], condition [B, H] -> [B, F, H].
 
+    It hears kernel // 2 * dilation frames to either side.
     The condition scales and shifts what leaves the layer norm and weighs the block.  Source: [CONVNEXT];
     adaptive layer norm as in [DIT] sec. 3.2, whose condition starts without effect.
     """
 
-    def __init__(self, H, expand, kernel=7):
+    def __init__(self, H, expand, kernel=7, dilation=1):
         super().__init__()
-        self.wide = nn.Conv1d(H, H, kernel, padding=kernel // 2, groups=H)
+        edge = kernel // 2 * dilation
+        self.wide = nn.Conv1d(H, H, kernel, padding=edge, dilation=dilation, groups=H)
         self.norm = nn.LayerNorm(H, elementwise_affine=False)
         self.up, self.down = nn.Linear(H, expand * H), nn.Linear(expand * H, H)
         self.film = nn.Linear(H, 3 * H)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from lib import training
 from lib.models.attractor import AttractorConfig, SpeakerAttractor
 from lib.models.codec import Codec, CodecConfig
+from lib.models.enhancer import Enhancer, EnhancerConfig
 from lib.models.flow_vae import FlowVAE, FlowVAEConfig
 from lib.models.frames import Frames, FramesConfig
 from lib.models.harmonic import HarmonicCodec, HarmonicCodecConfig
@@ -29,6 +30,7 @@ REGISTRY = {
     "tts": Kind(Vits, VitsConfig, "03"),
     "frames": Kind(Frames, FramesConfig, ""),
     "flow_vae": Kind(FlowVAE, FlowVAEConfig, "06"),
+    "enhancer": Kind(Enhancer, EnhancerConfig, ""),
 }
 
 

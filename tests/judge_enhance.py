@@ -1,0 +1,97 @@
+"""make judge TASK=enhance: what the shipped enhancer gains on people and noises that it never met.
+
+Speech of the valid people of SHARED/corpus, recordings of noise that lib.data.noisy holds out, generated
+noise and babble of these people, and one other person; each person at -2.5, 0 and 2.5 dB with every noise.
+Figures are means over people, with bootstrap intervals over people.
+"""
+import os
+
+import numpy as np
+
+from lib import audio
+from lib.data import corpus, noisy
+from lib.evaluation import metrics, statistics
+
+SNR_DB = (-2.5, 0.0, 2.5)
+SECONDS = 5.0  # of a mixture
+RECORDED = 3  # recordings of noise for each person, beside one of every generated kind
+SEED = 20_000  # no training draws from it
+MARKS = ("sdri", "estoi_gain", "pesq_gain")
+
+
+def people(shared):
+    """{speaker: [wav to be cleaned [T], clip of the same person to tell the voice by]}."""
+    rows = corpus.rows(str(shared / "corpus" / "speech-1.parquet"), "valid")
+    chosen = {}
+    for speaker, places in corpus.by_speaker(rows).items():
+        wavs = [corpus.wav(rows[i]) for i in places[:2]]
+        if len(wavs) == 1:
+            wavs = np.array_split(wavs[0], 2)
+        T = int(SECONDS * audio.RATE)
+        chosen[speaker] = wavs[0][:T], (audio.RATE, wavs[1][:T])
+    return chosen
+
+
+def recorded(shared):
+    """Recordings of noise that are held out of training, float32 [T] each."""
+    os.environ["VOICE_ATLAS_CORPUS"] = str(shared / "corpus")  # where corpus.noise_rows looks
+    return noisy.recorded(row for row in corpus.noise_rows() if noisy.held_out(row))
+
+
+def noises(rng, others, recordings, T):
+    """{kind: list of noises [T]} for one person; others: speech of the other people."""
+    picked = rng.choice(len(recordings), RECORDED, replace=False)
+    return {
+        "recorded": [noisy.stretch(rng, recordings[i], T) for i in picked],
+        "generated": [noisy.coloured(rng, T), noisy.hum(rng, T), noisy.clicks(rng, T)],
+        "babble": [noisy.babble(rng, others, T)],
+        "one other person": [noisy.stretch(rng, others[rng.integers(len(others))], T)],
+    }
+
+
+def gains(est, mixed, speech):
+    """MARKS of est over mixed, against speech; [T] each."""
+    return [metrics.sdr(est, speech) - metrics.sdr(mixed, speech),
+            metrics.estoi(est, speech) - metrics.estoi(mixed, speech),
+            metrics.pesq(est, speech) - metrics.pesq(mixed, speech)]
+
+
+def measured(voices, clip, speech, kinds):
+    """{(kind, system): MARKS, a mean over noises and ratios} for one person."""
+    marks = {}
+    for kind, its_noises in kinds.items():
+        for noise in its_noises:
+            for snr_db in SNR_DB:
+                mixed = noisy.mix(speech, noise, snr_db).astype("float32")
+                for system, voice in (("anybody", None), ("told the voice", clip)):
+                    est = voices.enhance((audio.RATE, mixed), voice).wav
+                    marks.setdefault((kind, system), []).append(gains(est, mixed, speech))
+    return {key: np.mean(rows, 0) for key, rows in marks.items()}
+
+
+def table(voices, shared):
+    """{kind: {system: {mark: [mean, low, high]}, "told minus anybody": ...}} over all valid people."""
+    chosen, recordings = people(shared), recorded(shared)
+    everyone, clean = [], []
+    for number, (speaker, (speech, clip)) in enumerate(chosen.items()):
+        rng = np.random.default_rng([SEED, number])
+        others = [wav for name, (wav, _) in chosen.items() if name != speaker]
+        everyone.append(measured(voices, clip, speech, noises(rng, others, recordings, len(speech))))
+        clean.append(metrics.sdr(voices.enhance((audio.RATE, speech)).wav, speech))
+    result = {"people": len(chosen), "clean speech, sdr": round(float(np.mean(clean)), 2)}
+    for kind, system in everyone[0]:
+        marks = np.array([person[kind, system] for person in everyone])
+        result.setdefault(kind, {})[system] = interval(marks)
+        if system != "anybody":
+            base = np.array([person[kind, "anybody"] for person in everyone])
+            result[kind]["told minus anybody"] = interval(marks - base)
+    return result
+
+
+def interval(marks):
+    """{mark: [mean, low, high]} of marks [n people, len(MARKS)]."""
+    row = {}
+    for k, name in enumerate(MARKS):
+        low, high = statistics.bootstrap(marks[:, k])
+        row[name] = [round(float(value), 3) for value in (marks[:, k].mean(), low, high)]
+    return row

@@ -1,0 +1,131 @@
+"""The tab Clean and Voices.enhance around a tiny untrained enhancer, saved and loaded as the real one is."""
+
+import re
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import gradio as gr
+import numpy as np
+import pytest
+import torch
+from test_convert import buzz
+
+from lib import audio, training
+from lib.models.enhancer import Enhancer, EnhancerConfig
+from lib.tabs import clean as tab
+from lib.tabs import context, permits, visitor
+from lib.voices import Voices
+
+NOISY = (audio.RATE, buzz(np.linspace(110, 150, 40000), noise=0.03))
+VOICE = (audio.RATE, buzz(np.linspace(250, 220, 40000)))
+
+
+@pytest.fixture(scope="module")
+def voices(tiny_root, tmp_path_factory):
+    """The tiny checkpoints of conftest.py with an enhancer beside them."""
+    root = tmp_path_factory.mktemp("with-enhancer")
+    for name in ("speaker_encoder", "codec", "tts"):
+        shutil.copytree(tiny_root / name, root / name)
+    torch.manual_seed(0)
+    net = Enhancer(EnhancerConfig(D=16, H=12, blocks=3, repeats=1))
+    for block in net.blocks:
+        torch.nn.init.normal_(block.film.weight, std=0.3)
+    card = dict(data="none", licence="Apache-2.0", budget="0 steps", figures={}, name="tiny-enhancer")
+    training.save(root / "enhancer", net, net.config, card)
+    return Voices.load(root)
+
+
+@pytest.fixture
+def run(voices, tmp_path):
+    """The function behind the button, for a visitor of its own."""
+    function, on_page, _ = tab.callbacks(voices, tmp_path)
+    paths = [str(tmp_path / f"{name}.wav") for name in ("noisy", "voice")]
+    for path, clip in zip(paths, (NOISY, VOICE), strict=True):
+        audio.save(path, *clip)
+
+    def ask(recording=paths[0], keep=tab.ANYBODY, voice=paths[1], consent=True, strength=1.0, taken=None):
+        given = (recording, keep, voice, consent, strength)
+        request = SimpleNamespace(session_hash="a")
+        return on_page(*given, taken, request) if taken else function(*given, request)
+
+    return ask
+
+
+def test_the_tab_gives_what_the_library_gives(run, voices):
+    """The tab adds nothing of its own: same samples and level, a picture of both, and the facts."""
+    for keep, voice in ((tab.ANYBODY, None), (tab.ONE, VOICE)):
+        sound, picture, facts = run(keep=keep)
+        _, samples = audio.load(sound)
+        wanted = voices.enhance(NOISY, voice).wav
+        assert len(samples) == len(wanted) == 40000
+        assert np.corrcoef(samples, wanted)[0, 1] > 0.99
+        assert np.std(samples) == pytest.approx(np.std(wanted), rel=0.05)
+        assert Path(picture).read_bytes()[:4] == b"\x89PNG" and "voice-atlas-" in sound
+        kept = "one voice" if voice else "all speech"
+        for words in (rf"Kept\*\* {kept}, strength 1", r"-?\d+\.\d dB", r"factor\*\* \d\.\d+", "tiny-enh"):
+            assert re.search(words, facts), (words, facts)
+
+
+def test_strength_and_voice_are_used(run):
+    """Catches a slider or an upload that is not connected."""
+    sounds = [audio.load(run(strength=share)[0])[1] for share in (0.0, 0.5, 1.0)]
+    assert np.allclose(sounds[1], (sounds[0] + sounds[2]) / 2, atol=0.01)
+    assert not np.allclose(sounds[0], sounds[2], atol=0.01)
+    assert not np.allclose(audio.load(run(keep=tab.ONE)[0])[1], sounds[2], atol=1e-3)
+
+
+def test_a_voice_from_another_tab_will_do_and_the_recording_comes_back(run, tmp_path):
+    taken = {"name": "a point", "spk_emb": np.eye(16)[0].tolist(), "person": False}
+    recording, sound, *_ = run(keep=tab.ONE, voice=None, taken=taken)
+    assert recording == str(tmp_path / "noisy.wav") and len(audio.load(sound)[1]) == 40000
+
+
+def test_consent_is_asked_where_somebody_may_speak(run, tmp_path):
+    """Catches a real voice that passes beside a virtual one, and a box that is needed for virtual ones."""
+    paths = [str(tmp_path / f"{name}.wav") for name in ("noisy", "voice")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(permits, "VIRTUAL", permits.Virtual())
+        permits.VIRTUAL.add(paths[:1])
+        assert run(consent=False)
+        with pytest.raises(ValueError, match="Consent: the consent box is not ticked"):
+            run(consent=False, keep=tab.ONE)
+        permits.VIRTUAL.add(paths)
+        assert run(consent=False, keep=tab.ONE)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (dict(consent=False), "Consent"),
+        (dict(recording=None), "Recording: There is no recording"),
+        (dict(recording="/etc/hostname"), "Recording: .*not uploaded here"),
+        (dict(keep="Music"), "Keep: 'Music' is neither"),
+        (dict(keep=tab.ONE, voice=None), "Whose voice: There is no voice"),
+        (dict(keep=tab.ONE, voice="gone.wav"), "Whose voice: .*not uploaded here|Recording"),
+        (dict(strength=2), "Strength"),
+        (dict(strength=None), "Strength: it is empty"),
+    ],
+)
+def test_the_tab_refuses_in_words(run, more, said):
+    """Consent and limits hold on the server, whatever the page sends."""
+    with pytest.raises(ValueError, match=said):
+        run(**more)
+
+
+def test_a_silent_recording_is_named(run, tmp_path):
+    audio.save(tmp_path / "silent.wav", audio.RATE, np.zeros(32000, "float32"))
+    with pytest.raises(visitor.WrongField, match="Recording: .*silent"):
+        run(recording=str(tmp_path / "silent.wav"))
+
+
+def test_the_page_can_be_built(voices):
+    """Catches a component that this gradio does not know, an endpoint under another name, and an example
+    that is not known as virtual."""
+    with gr.Blocks() as page:
+        tab.build(context.Context(voices, None, gr.State()))
+    assert "clean" in {fn.api_name for fn in page.fns.values()}
+    for path in tab.examples().values():
+        assert permits.VIRTUAL.holds(path)
+        rate, samples = audio.load(path)
+        assert -32 < audio.speech_level(audio.resample(samples, rate, audio.RATE)) < -24
