@@ -1,17 +1,14 @@
 """Voice Atlas as an app: http://127.0.0.1:7860 (GRADIO_SERVER_NAME, GRADIO_SERVER_PORT change that)."""
 
 import sys
-from pathlib import Path
 
 import gradio as gr
 
-from lib.tabs import atlas, clean, context, convert, door, extract, listen, marked, scratch, speak
+from lib.tabs import atlas, clean, context, convert, door, extract, home, listen, look, marked, scratch, speak
 from lib.voices import Voices
 
 TABS = (speak, atlas, extract, convert, clean, listen)
-CSS = Path(__file__).parent / "lib" / "tabs" / "app.css"
-KEYS = CSS.with_name("keys.js")
-SYSTEM = dict(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])  # nothing is fetched
+KEYS = look.CSS.with_name("keys.js")
 SWEEP_SECONDS, KEPT_SECONDS = 600, 3600  # how often files are looked through, and how old they may grow
 SKIP = '<a class="skip" href="#tabs">Skip to what you can do here</a>'  # the first stop of the key Tab
 WAITING = 64  # requests in the queue; who comes after them is asked to come later
@@ -27,24 +24,43 @@ def build(voices=None, folder=context.ATLAS):
         title="Voice Atlas", analytics_enabled=False, delete_cache=(SWEEP_SECONDS, KEPT_SECONDS)
     ) as app:
         gr.HTML(SKIP, js_on_load=KEYS.read_text())
-        gr.Markdown("# Voice Atlas")
+        gr.HTML(look.head(), elem_id="head", padding=False)
         taken = context.state()
-        with gr.Tabs(elem_id="tabs") as tabs:
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             page = context.Context(voices, tabs, taken, folder)
-            for tab in TABS:
-                if all(page.has(name) for name in tab.NEEDS):
-                    with gr.Tab(tab.NAME, id=tab.NAME.lower()):
-                        tab.build(page)
+            shown = [tab for tab in TABS if all(page.has(name) for name in tab.NEEDS)]
+            add(home, page, shown)
+            for tab in shown:
+                add(tab, page)
         marked.build()
+        gr.on(None, open_at([tab.NAME.lower() for tab in shown]), None, tabs, **context.LIGHT)
     return app
+
+
+def add(tab, page, *more):
+    """Lay out one of the modules of lib.tabs as a tab with an address of its own."""
+    name = tab.NAME.lower()
+    with gr.Tab(tab.NAME, id=name) as shown:
+        tab.build(page, *more)
+    shown.select(None, None, None, js=look.address(name), **context.LIGHT)
+
+
+def open_at(names):
+    """A function that opens the tab of which the address of the page speaks (?tab=speak)."""
+
+    def arrive(request: gr.Request):
+        name = request.query_params.get("tab")
+        return gr.Tabs(selected=name) if name in names else gr.skip()
+
+    return arrive
 
 
 def serve(app, **options):
     """Launch `app` as everybody meets it; options go to gradio's launch."""
     app.queue(api_open=False, max_size=WAITING)
     return app.launch(
-        theme=gr.themes.Monochrome(**SYSTEM),
-        css_paths=CSS,
+        theme=look.theme(),
+        css_paths=look.CSS,
         max_file_size="20mb",
         enable_monitoring=False,
         run_history=False,

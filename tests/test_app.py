@@ -222,7 +222,7 @@ def test_what_is_not_read_is_told(say, clip):
 def test_a_tab_comes_with_what_it_needs(server, tiny_voices):
     """Without separation and conversion their tabs are missing, and no other."""
     shown = [block.label for block in server[1].blocks.values() if isinstance(block, gr.Tab)]
-    assert shown == ["Speak", *(["Atlas"] if context.ATLAS.is_dir() else []), "Listen"]
+    assert shown == ["Start", "Speak", *(["Atlas"] if context.ATLAS.is_dir() else []), "Listen"]
     page = context.Context(tiny_voices, None, None, Path("nowhere"))
     assert page.has("tts") and not page.has("flow_vae") and not page.has("atlas")
 

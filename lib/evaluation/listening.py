@@ -7,7 +7,7 @@ is kept of a listener.  other: the second system of an ABX trial; right: whether
 """
 import csv
 import math
-import uuid
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +19,16 @@ COLUMNS = ("session", "number", "kind", "clip", "system", "other", "answer", "ri
 KINDS = {
     "mos": "How natural does it sound?",
     "similarity": "Is it the voice of the reference?",
-    "abx": "X is A or B: which?",
+    "abx": "X is another sentence, made the way that A or B was made: which?",
 }
 REFERENCE = "reference"
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 SCALE = tuple(np.arange(1, 5.5, 0.5).tolist())
 SESSION_LETTERS = 32  # of uuid4().hex
+LONGEST_SECONDS = 6.0  # of what is played: enough to judge, and twelve trials stay short
+FADE_SECONDS = 0.1  # where a clip is cut
+KEPT = 0.85  # of the shortest: else one clip ends by itself and the others in the middle of a word
+LIMITS = {"mos": (SCALE[0], SCALE[-1]), "similarity": (SCALE[0], SCALE[-1]), "abx": (0.0, 1.0)}
 
 
 def systems(folder):
@@ -50,9 +54,11 @@ def shared_clips(sounds):
 def trials(folder, kind, rng, count=12):
     """Give `count` trials of one kind in random order, systems equally often.
 
-    Each is a dict of kind, clip, system, other ("" unless abx), and sounds, the paths to play: mos [clip],
-    similarity [reference, clip], abx [A, B, X].
-    Raises ValueError for an unknown kind, or for similarity without references."""
+    Each is a dict of kind, clip, system, other ("" unless abx), x ("A" or "B", "" unless abx), sounds, the
+    paths to play (mos [clip], similarity [reference, clip], abx [A, B, X]), and seconds, for how long.
+    X says another sentence than A and B: its samples are nowhere in them, so that only what it sounds like
+    tells what it is.  seconds depends on the sentences, never on the systems.
+    Raises ValueError for an unknown kind, for similarity without references, abx without two clips."""
     sounds = systems(folder)
     references = sounds.pop(REFERENCE, {})
     clips = shared_clips(sounds)
@@ -69,26 +75,68 @@ def trials(folder, kind, rng, count=12):
             order = rng.permutation(len(clips))
         system = names[turn[i % len(names)]]
         clip = clips[order[i % len(clips)]]
-        trial = {"kind": kind, "clip": clip, "system": system, "other": "", "sounds": [sounds[system][clip]]}
+        trial = {"kind": kind, "clip": clip, "system": system, "other": "", "x": "",
+                 "sounds": [sounds[system][clip]]}
         if kind == "similarity":
             trial["sounds"].insert(0, references[clip])
         if kind == "abx":
-            trial["other"] = str(rng.choice([name for name in names if name != system]))
-            pair = [sounds[system][clip], sounds[trial["other"]][clip]]
-            trial["sounds"] = [*pair, pair[rng.integers(2)]]
+            trial |= compared(sounds, clips, trial, rng)
+        trial["seconds"] = shortest(sounds, references, trial)
         plan.append(trial)
     return plan
 
 
-def play(path, folder):
-    """Path of a copy at LEVEL_DB, 16 kHz, under a random name.
+def compared(sounds, clips, trial, rng):
+    """What an abx trial adds: A and B say its clip in two systems, X says another clip in one of the two.
 
-    Neither loudness nor the name of a file gives a system away."""
+    Raises ValueError where there is no other clip."""
+    if len(clips) < 2:
+        raise ValueError(f"abx needs two clips that all systems have; here is {len(clips)}.")
+    system, clip = trial["system"], trial["clip"]
+    other = str(rng.choice([name for name in sounds if name != system]))
+    pair = [system, other]
+    rng.shuffle(pair)
+    x = "AB"[rng.integers(2)]
+    others = [name for name in clips if name != clip]
+    its_clip = others[rng.integers(len(others))]
+    paths = [sounds[name][clip] for name in pair]
+    paths.append(sounds[pair["AB".index(x)]][its_clip])
+    return {"other": other, "x": x, "sounds": paths}
+
+
+def shortest(sounds, references, trial):
+    """Seconds to play: fewer than any system has of any sentence of a trial, LONGEST_SECONDS at most."""
+    names = {path.stem for path in trial["sounds"]}
+    paths = [clips[name] for clips in sounds.values() for name in names]
+    if trial["kind"] == "similarity":
+        paths.append(references[trial["clip"]])
+    return min(LONGEST_SECONDS, *(KEPT * len(speech_of(path)) / audio.RATE for path in paths))
+
+
+def speech_of(path):
+    """wav [T] of a sound at 16 kHz without silence at its edges, which systems leave more or less of."""
     rate, samples = audio.load(path)
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    blind = Path(folder) / f"voice-atlas-{uuid.uuid4().hex}.wav"
-    audio.save(blind, audio.RATE, audio.normalise(audio.resample(samples, rate, audio.RATE)))
-    return str(blind)
+    return audio.trim(audio.resample(samples, rate, audio.RATE))
+
+
+def play(trial):
+    """Bytes of a wav for each sound of a trial: 16 kHz, cut to one length, at one level, without a label.
+
+    Neither loudness nor length, the size of a file or its name gives a system away."""
+    size = int(trial["seconds"] * audio.RATE)
+    ramp = np.minimum(1, np.arange(size)[::-1] / (FADE_SECONDS * audio.RATE))
+    wavs = [audio.normalise(speech_of(path)[:size] * ramp) for path in trial["sounds"]]
+    levels = [audio.speech_level(wav) for wav in wavs]
+    lowest = min(levels)  # peaks keep one or the other below what is wanted: then all stay there
+    return [as_file(wav * 10 ** ((lowest - level) / 20)) for wav, level in zip(wavs, levels, strict=True)]
+
+
+def as_file(wav):
+    """Bytes of a wav file of wav [T] at 16 kHz."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sound.wav"
+        audio.save(path, audio.RATE, wav)
+        return path.read_bytes()
 
 
 def vote(folder, session, number, trial, answer):
@@ -101,8 +149,7 @@ def vote(folder, session, number, trial, answer):
         raise ValueError(f"{answer!r} is no answer here: choose {'A or B' if abx else '1 to 5 in halves'}.")
     right = ""
     if abx:
-        a, b, x = trial["sounds"]
-        right = int(x == (a if answer == "A" else b))
+        right = int(answer == trial["x"])
     about = [trial[column] for column in ("kind", "clip", "system", "other")]
     Path(folder).mkdir(parents=True, exist_ok=True)
     with open(Path(folder) / f"{session}.csv", "a", newline="", encoding="utf-8") as file:
@@ -139,12 +186,15 @@ def collected(folder):
 
 
 def interval(kind, sessions):
-    """(mean, low, high) of the values [[...], ...] of all listeners."""
+    """(mean, low, high) of the values [[...], ...] of all listeners; no interval leaves the scale."""
     votes = [value for values in sessions for value in values]
-    if kind == "abx":
-        return statistics.wilson(sum(votes), len(votes))
-    if len(votes) == 1:
+    if len(votes) == 1 and kind != "abx":
         return votes[0], math.nan, math.nan
-    if len(sessions) == 1:
-        return statistics.mos_ci(votes)
-    return statistics.mos_ci([float(np.mean(values)) for values in sessions])
+    if kind == "abx":
+        mean, low, high = statistics.wilson(sum(votes), len(votes))
+    elif len(sessions) == 1:
+        mean, low, high = statistics.mos_ci(votes)
+    else:
+        mean, low, high = statistics.mos_ci([float(np.mean(values)) for values in sessions])
+    lowest, highest = LIMITS[kind]
+    return mean, max(low, lowest), min(high, highest)

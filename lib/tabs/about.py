@@ -1,5 +1,25 @@
 """True words about a model, read from its card: what it learned from, what a judge measured, its licence."""
 
+import gradio as gr
+
+REPOSITORY = "https://github.com/voice-atlas/voice-atlas"
+OF_CLIPS = (
+    "The figures are of voices borrowed from a clip, which the model looks at while it speaks. A voice "
+    "without a clip (a dot, a mixture of two, one out of a mixture) is spoken in an older way, which is "
+    "rougher."
+)
+# For each tab its lesson, and what its model cannot do.
+TABS = {
+    "speak": ("03_zero_shot_tts", f"English only. {OF_CLIPS}"),
+    "atlas": ("10_the_atlas", "400 dots in two dimensions cannot keep all distances of 128."),
+    "extract": ("02_speaker_attractors", "Up to four people, quiet rooms, 30 s; alike voices are mixed up."),
+    "convert": ("06_voice_conversion", "Clean speech of one person, 60 s; about one word in four is lost."),
+    "listen": (
+        "10_the_atlas",
+        f"Few sentences, virtual voices only. {OF_CLIPS} The voices of this test are given without a clip.",
+    ),
+}
+
 # Key of a figure, and its words; what a card does not hold is not said.
 MEASURES = {
     "wer": "a recogniser mishears {:.0%} of the words",
@@ -56,3 +76,19 @@ def model(bundle, name):
     """One line of Markdown on a model of a lib.voices.Bundle, beside the recordings in the codec's card."""
     real = recordings(bundle.card("codec").get("figures") or {}) if bundle.has("codec") else {}
     return line(bundle.card(name), name, real)
+
+
+def links(tab):
+    """Links of Markdown to the lesson of a tab and to the repository."""
+    lesson = TABS[tab][0]
+    number = lesson.split("_")[0]
+    return (
+        f"[Lesson {number}: how it was made]({REPOSITORY}/blob/main/notebooks/{lesson}.ipynb) · "
+        f"[all the code]({REPOSITORY})"
+    )
+
+
+def build(words, tab):
+    """Lay out what is to be known under a tab: `words` on its model, limits, lesson, repository."""
+    with gr.Accordion("How good is it, what is it made of, where is its lesson?", open=False):
+        gr.Markdown(f"{words}\n\n**Limits:** {TABS[tab][1]}\n\n{links(tab)}", elem_classes="about")

@@ -11,12 +11,12 @@ const ring = () => {  // the picture is drawn anew after every answer: this puts
   element.querySelector('.near').textContent = point.dot.textContent;
 };
 const choose = () => { chosen = at; ring(); trigger('select', {index: at}); };
-const nearest = (event) => {  // thumbs are wider than dots: the nearest within 28 px counts
+const nearest = (event) => {  // thumbs are wider than dots: the nearest within 44 px counts
   if (!event.target.closest('svg.map')) return false;
   const matrix = element.querySelector('svg.map').getScreenCTM();
   const where = new DOMPoint(event.clientX, event.clientY).matrixTransform(matrix.inverse());
   const [distance, i] = best((p) => Math.hypot(p.x - where.x, p.y - where.y));
-  if (distance * matrix.a < 28) { at = i; ring(); return true; }
+  if (distance * matrix.a < 44) { at = i; ring(); return true; }
 };
 element.addEventListener('mousemove', nearest);
 element.addEventListener('click', (event) => nearest(event) && choose());

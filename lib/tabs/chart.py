@@ -25,7 +25,7 @@ LOOKS = {  # a shape and a colour for each kind
 STAR = "M0-7.5L1.8-2.5 7.1-2.3 2.9 1 4.4 6.1 0 3.1-4.4 6.1-2.9 1-7.1-2.3-1.8-2.5z"
 TEMPLATE = f"""<svg class="map" viewBox="0 0 {WIDTH} {HEIGHT}" tabindex="0" role="listbox"
  aria-label="Map of voices: arrow keys walk from dot to dot, Enter plays">
-${{base}}${{value}}<circle class="ring" r="7.5"/></svg>
+${{base}}${{value}}<circle class="ring" r="9"/></svg>
 <p class="near" aria-live="polite">Point at a dot to see who it is.</p>"""
 STYLE = Path(__file__).with_name("atlas.css").read_text()
 SCRIPT = Path(__file__).with_name("atlas.js").read_text()
@@ -92,6 +92,16 @@ class Chart:
         unit = np.clip((np.array(places) - low) / (high - low), -EDGE, 1 + EDGE)
         unit = unit * [1, -1] + [0, 1]  # the picture counts from its top
         return MARGIN + unit * (np.array([WIDTH, HEIGHT]) - 2 * MARGIN)
+
+    def dots(self, method):
+        """The dots without what a map needs to be walked, as SVG: a picture."""
+        looks = list(LOOKS.items())
+        kinds = [kind for kind, _ in looks]
+        parts = []
+        for kind, (x, y) in zip(self.atlas.config.kinds, self.scale(self.xy[method], method), strict=True):
+            shape, colour = looks[kinds.index(kind)][1]
+            parts.append(f'<path d="{shape}" fill="{colour}" transform="translate({x:.1f} {y:.1f})"/>')
+        return "".join(parts)
 
     def base(self, method):
         """The dots, as SVG."""

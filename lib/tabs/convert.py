@@ -306,7 +306,7 @@ def build(page):
         halt = gr.Button("Stop", min_width=80)
     hints.beside()
     result, drawn, line = results()
-    gr.Markdown(about.model(voices.bundle, "flow_vae"), elem_classes="about")
+    about.build(about.model(voices.bundle, "flow_vae"), "convert")
     folder = result.GRADIO_CACHE
     convert, convert_on_page, stop = callbacks(voices, folder)
     publish(convert, paths[speak.FIRST])

@@ -286,7 +286,7 @@ def build(page):
             took = gr.Markdown()
     with gr.Accordion("The vectors", open=False):
         numbers = gr.JSON(label="For each voice: spk_emb by the encoder of lesson 01, attractor by lesson 02")
-    gr.Markdown(about.model(page.voices.bundle, "attractor"), elem_classes="about")
+    about.build(about.model(page.voices.bundle, "attractor"), "extract")
     folder = result.GRADIO_CACHE
     extract, extract_on_page, speak, take = callbacks(page.voices, folder)
     publish(extract, example)

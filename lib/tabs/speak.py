@@ -352,7 +352,7 @@ def build(page):
                 alt_text="Mel spectrogram of the result: time goes right, frequency goes up",
             )
             line = gr.Markdown(elem_id="facts")
-    gr.Markdown(about.model(voices.bundle, "tts"), elem_classes="about")
+    about.build(about.model(voices.bundle, "tts"), "speak")
     folder = result.GRADIO_CACHE
     speak, speak_on_page, stop = callbacks(voices, folder)
     publish(speak, paths[FIRST])
