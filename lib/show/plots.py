@@ -166,7 +166,7 @@ def voices(points, who, title="", legend=24):
     axis.set_xticks([])
     axis.set_yticks([])
     label(axis, "direction 1 (no unit)", "direction 2 (no unit)", title)
-    fig.set_label(f"{title or 'Map'}: {len(points)} clips of {len(names)} voices.")
+    fig.set_label(f"{title or 'Map'}: {len(points)} points of {len(names)} kinds.")
     return fig
 
 
