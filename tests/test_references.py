@@ -54,3 +54,46 @@ def test_a_reference_never_overlaps_its_target_where_a_speaker_has_one_clip(leng
         if len(ref):
             assert ref.min() - target.max() > references.GAP or target.min() - ref.max() > references.GAP
     assert batch["ref_mask"].any() == (length > FRAMES + references.GAP + references.ROOM - 1)
+
+
+def test_replayed_stretches_keep_sound_and_pitch_together():
+    """A tone's pitch, counted in the sound, is the pitch that the stretch says, at every speed."""
+    rate, hz, frames = 16_000, 200.0, 40
+    tone = np.sin(2 * np.pi * hz * np.arange(300 * HOP) / rate).astype("float32") * 0.1
+    made = SimpleNamespace(wav=lambda i: tone)
+    f0 = [np.full(300, hz, "float32")]
+    batch = references.replayed(np.random.default_rng(0), made, f0, HOP, 40, frames)
+    assert batch["wav"].shape == (40, 1, frames * HOP) and batch["f0"].shape == (40, frames)
+    speeds = batch["f0"][:, 0] / hz
+    assert 0.1 < np.mean(speeds != 1) < 0.5 and speeds.min() >= 0.85 and speeds.max() <= 1.2
+    for wav, track in zip(batch["wav"][:, 0], batch["f0"], strict=True):
+        crossings = np.sum((wav[:-1] < 0) & (wav[1:] >= 0))
+        assert abs(crossings - track[0] * len(wav) / rate) <= 2 and np.all(track == track[0])
+    levels = 20 * np.log10(np.abs(batch["wav"]).max((1, 2)) / 0.1)
+    assert levels.min() > -9.5 and levels.max() < 4.5 and np.ptp(levels) > 6
+
+
+def test_a_stretch_longer_than_its_clip_ends_in_zeros():
+    made, f0 = clips("a", [25])
+    batch = references.replayed(np.random.default_rng(1), made, f0, HOP, 20, 40)
+    assert not batch["f0"][:, 35:].any() and not batch["wav"][:, :, 35 * HOP:].any()
+    assert batch["f0"][:, 20].all()
+
+
+def test_rows_at_another_rate_lie_where_their_time_is():
+    seconds = (np.arange(50) + 0.5) * 0.016
+    rows, nearest = references.at_rate(seconds[:, None], 12.5 / 16, 8, 40)
+    assert np.allclose(rows[:, 0], (8 + np.arange(40) + 0.5) * 0.0125)
+    assert np.all(np.abs(nearest - rows[:, 0] / 0.016 + 0.5) <= 0.5 + 1e-6)
+    beyond, nearest = references.at_rate(seconds[:, None], 12.5 / 16, 60, 40)
+    assert np.all(beyond[10:, 0] == seconds[-1]) and nearest.max() == 49
+
+
+def test_tracks_are_made_once_and_kept(tmp_path):
+    tone = np.sin(2 * np.pi * 150 * np.arange(16_000) / 16_000).astype("float32") * 0.1
+    made = SimpleNamespace(rows=[{"id": "a", "audio": b"1"}, {"id": "b", "audio": b"22"}],
+                           wav=lambda i: tone[: 8000 * (i + 1)])
+    found = references.tracks(made, tmp_path, HOP)
+    assert [len(track) for track in found] == [40, 80] and np.allclose(found[1][20:60], 150, atol=1)
+    made.wav = None  # nothing is read again
+    assert np.array_equal(references.tracks(made, tmp_path, HOP)[1], found[1])

@@ -1,9 +1,19 @@
-"""Stretches with a reference: another piece of the same voice, for models that may look at a recording."""
+"""Stretches with their pitch, and with a reference: another piece of the same voice, to look at."""
+from pathlib import Path
+
 import numpy as np
+
+from lib import audio
+from lib.audio import praat
+from lib.data.decoded import digest, kept_array
 
 GAP = 8  # frames between a target and a reference from the same clip: windows of mels must not share samples
 LEAST = 80  # frames of the shortest reference, a second
 ROOM = 16  # a rest of a clip shorter than this many frames is no reference
+REPLAYED = 0.25  # of stretches are played at another speed, which makes other throats,
+SLOWEST, FASTEST = 0.85, 1.2  # and no speed beyond these: nobody sounds like that
+QUIETEST_DB, LOUDEST_DB = -9, 4  # of a stretch, to the level of all clips
+PEAK = 0.97  # of the loudest sample: beyond 1 it would be cut
 
 
 def elsewhere(begin, end, length):
@@ -67,6 +77,50 @@ def draw(rng, clips, f0, hop, count, frames=128, longest=200):
         out["ref_mask"][row, : last - first] = True
         voices.append(clips.voice(rng, k, 0.0))
     return out | {"spk_emb": np.stack(voices)}
+
+
+def tracks(clips, folder, hop):
+    """Track f0 of all clips by Praat: arrays [F] in Hz at `hop` samples a frame; kept in `folder`."""
+    def made():
+        found = np.empty(len(clips.rows), dtype=object)
+        for i in range(len(found)):
+            found[i] = praat.track(clips.wav(i), hop)
+        return found
+    return kept_array(Path(folder) / f"{digest(clips.rows)}-f0-{hop}.npy", made)
+
+
+def replayed(rng, clips, f0, hop, count, frames=40):
+    """Draw `count` stretches at random levels: wav [count, 1, frames * hop] and f0 [count, frames], a dict.
+
+    Some are played slower or faster, and their pitch with them.  f0: as in `draw`; zeros after a short clip.
+    """
+    lengths = np.array([len(track) for track in f0])
+    wavs = np.zeros((count, 1, frames * hop), "float32")
+    pitches = np.zeros((count, frames), "float32")
+    for row, i in enumerate(rng.choice(len(lengths), count, p=lengths / lengths.sum())):
+        speed = rng.uniform(SLOWEST, FASTEST) if rng.random() < REPLAYED else 1.0
+        size = min(int(np.ceil(frames * speed)) + 1, lengths[i])
+        begin = rng.integers(lengths[i] - size + 1)
+        wav = clips.wav(i)[begin * hop: (begin + size) * hop]
+        wav = audio.resample(wav, round(audio.RATE * speed), audio.RATE)[: frames * hop]
+        highest = PEAK / max(np.abs(wav).max(), 1e-4)
+        gain = 10 ** (rng.uniform(QUIETEST_DB, LOUDEST_DB) / 20)
+        _put(wavs[row, 0], wav * min(gain, highest))
+        middles = ((np.arange(frames) + 0.5) * speed).astype(int)
+        _put(pitches[row], f0[i][begin + middles[middles < size]] * speed)
+    return {"wav": wavs, "f0": pitches}
+
+
+def at_rate(rows, step, begin, count):
+    """Read rows [F, C] at another rate: [count, C], linear in between, and the nearest row of each [count].
+
+    step: of the new rows, in old ones; begin: the first of them, counted in new rows.
+    """
+    at = ((begin + np.arange(count) + 0.5) * step - 0.5).clip(0, len(rows) - 1)
+    left = at.astype(int)
+    right = np.minimum(left + 1, len(rows) - 1)
+    share = (at - left)[:, None]
+    return rows[left] * (1 - share) + rows[right] * share, np.round(at).astype(int)
 
 
 def _put(place, piece):

@@ -26,9 +26,9 @@ REGISTRY = {
     "speaker_encoder": Kind(SpeakerEncoder, SpeakerEncoderConfig, "01"),
     "attractor": Kind(SpeakerAttractor, AttractorConfig, "02"),
     "codec": Kind(Codec, CodecConfig, "03"),
-    "harmonic": Kind(HarmonicCodec, HarmonicCodecConfig, ""),
+    "harmonic": Kind(HarmonicCodec, HarmonicCodecConfig, "11"),
     "tts": Kind(Vits, VitsConfig, "03"),
-    "frames": Kind(Frames, FramesConfig, ""),
+    "frames": Kind(Frames, FramesConfig, "11"),
     "flow_vae": Kind(FlowVAE, FlowVAEConfig, "06"),
     "enhancer": Kind(Enhancer, EnhancerConfig, ""),
 }
