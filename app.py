@@ -33,7 +33,7 @@ def build(voices=None, folder=context.ATLAS):
             for tab in shown:
                 add(tab, page)
         marked.build()
-        gr.on(None, open_at([tab.NAME.lower() for tab in shown]), None, tabs, **context.LIGHT)
+        app.load(None, None, None, js=look.ARRIVE, **context.LIGHT)
     return app
 
 
@@ -43,16 +43,6 @@ def add(tab, page, *more):
     with gr.Tab(tab.NAME, id=name) as shown:
         tab.build(page, *more)
     shown.select(None, None, None, js=look.address(name), **context.LIGHT)
-
-
-def open_at(names):
-    """A function that opens the tab of which the address of the page speaks (?tab=speak)."""
-
-    def arrive(request: gr.Request):
-        name = request.query_params.get("tab")
-        return gr.Tabs(selected=name) if name in names else gr.skip()
-
-    return arrive
 
 
 def serve(app, **options):

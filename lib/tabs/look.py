@@ -79,6 +79,15 @@ def address(tab):
     What else the address says belongs to the tab that it came with, and goes when another is chosen."""
     return f"""() => {{
   const place = new URL(window.location.href);
-  if (place.searchParams.get('tab') === '{tab}') return [];
+  if (!window.voiceAtlasIsOpen || place.searchParams.get('tab') === '{tab}') return [];
   place.search = ''; place.searchParams.set('tab', '{tab}');
   window.history.replaceState(null, '', place); return []; }}"""
+
+
+# Opens the tab of which the address of the page speaks (?tab=speak).
+ARRIVE = """() => {
+  const name = new URLSearchParams(window.location.search).get('tab');
+  const tab = [...document.querySelectorAll('[role=tab]')].find((tab) => tab.dataset.tabId === name);
+  if (tab) tab.click();
+  window.voiceAtlasIsOpen = true;  // from now on a choice of a tab is the visitor's
+  return []; }"""
