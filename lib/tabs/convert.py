@@ -106,35 +106,39 @@ def heard(source, folder):
     return clip
 
 
+def converted(voices, folder, fields, settings, taken, cancelled, progress):
+    """(path of the sound, path of the picture, facts) of what a visitor asked for.
+
+    fields: source, target, and whether the box of consent is ticked.  Raises WrongField."""
+    source, target, ticked = fields
+    settings = check_settings(*settings)
+    clip = heard(source, folder)
+    with visitor.field(speak.VOICE):
+        needs_consent = permits.asks([source, target], folder, None if target else taken)
+    if needs_consent:
+        permits.require(ticked)
+    progress(0, desc="listening to both clips")
+    _, spk_emb, _ = speak.borrowed(voices, target, taken, folder)
+    speech = voices.convert(
+        clip,
+        spk_emb,
+        **settings,
+        progress=lambda share, words: progress(share, desc=words),
+        cancelled=cancelled,
+    )
+    voice = audio.load(target) if target else None
+    sounds = {"Source": (audio.RATE, audio.source(clip))}
+    if voice:
+        sounds["Voice"] = (audio.RATE, audio.prepare(voice))
+    sounds["Result"] = (speech.rate, speech.wav)
+    return *write(folder, speech, sounds), facts(voices, speech, spk_emb, clip, notes(clip, voice))
+
+
 def callbacks(voices, folder):
     """(function behind the API, the one behind the page, Stop).
 
     All they keep is when each visitor last pressed Stop."""
     stops = visitor.Stops()
-
-    def converted(source, target, ticked, settings, taken, request, progress):
-        """(path of the sound, path of the picture, facts)."""
-        settings = check_settings(*settings)
-        clip = heard(source, folder)
-        with visitor.field(speak.VOICE):
-            needs_consent = permits.asks([source, target], folder, None if target else taken)
-        if needs_consent:
-            permits.require(ticked)
-        progress(0, desc="listening to both clips")
-        _, spk_emb, _ = speak.borrowed(voices, target, taken, folder)
-        speech = voices.convert(
-            clip,
-            spk_emb,
-            **settings,
-            progress=lambda share, words: progress(share, desc=words),
-            cancelled=stops.asked(request),
-        )
-        voice = audio.load(target) if target else None
-        sounds = {"Source": (audio.RATE, audio.source(clip))}
-        if voice:
-            sounds["Voice"] = (audio.RATE, audio.prepare(voice))
-        sounds["Result"] = (speech.rate, speech.wav)
-        return *write(folder, speech, sounds), facts(voices, speech, spk_emb, clip, notes(clip, voice))
 
     def convert(
         source,
@@ -149,8 +153,8 @@ def callbacks(voices, folder):
         progress=gr.Progress(),  # noqa: B008  gradio reads the default
     ):
         """Say what a source says, at its pace, in the voice of another clip."""
-        settings = (strength, pitch, semitones, seed, detail)
-        return converted(source, target, consent, settings, None, request, progress)
+        fields, settings = (source, target, consent), (strength, pitch, semitones, seed, detail)
+        return converted(voices, folder, fields, settings, None, stops.asked(request), progress)
 
     def convert_on_page(
         source,
@@ -166,8 +170,8 @@ def callbacks(voices, folder):
         progress=gr.Progress(),  # noqa: B008  gradio reads the default
     ):
         """The same, where a voice may have been sent from another tab."""
-        settings = (strength, pitch, semitones, seed, detail)
-        return converted(source, target, consent, settings, taken, request, progress)
+        fields, settings = (source, target, consent), (strength, pitch, semitones, seed, detail)
+        return converted(voices, folder, fields, settings, taken, stops.asked(request), progress)
 
     return convert, convert_on_page, stops.press
 
@@ -267,15 +271,10 @@ def results():
     return result, drawn, line
 
 
-def build(page):
-    """Lay out the tab inside a gr.Blocks; page: a context.Context."""
-    voices, taken, paths = page.voices, page.taken, speak.examples()
-    gr.Markdown(
-        "Say something, in your own time and tone, and hear it in another voice. "
-        "The words and the timing stay yours."
-    )
-    gr.Markdown(warning(voices.bundle.card("flow_vae")))
-    hints = Hints()
+def clips(hints, paths):
+    """Both uploads with their examples {label: path}, and what is said about each.
+
+    Returns (source, its report, target, choice among its examples, its report)."""
     with gr.Row():
         with gr.Column(min_width=300):
             source = context.upload(
@@ -298,6 +297,19 @@ def build(page):
             checked_target = gr.Markdown(
                 speak.report(paths[speak.FIRST]), elem_id="check-target", elem_classes="check"
             )
+    return source, checked, target, choice, checked_target
+
+
+def build(page):
+    """Lay out the tab inside a gr.Blocks; page: a context.Context."""
+    voices, taken, paths = page.voices, page.taken, speak.examples()
+    gr.Markdown(
+        "Say something, in your own time and tone, and hear it in another voice. "
+        "The words and the timing stay yours."
+    )
+    gr.Markdown(warning(voices.bundle.card("flow_vae")))
+    hints = Hints()
+    source, checked, target, choice, checked_target = clips(hints, paths)
     fields = settings(hints)
     consent = permits.box(CONSENT)
     hints.beside("Consent")

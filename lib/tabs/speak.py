@@ -303,6 +303,29 @@ def publish(speak, example):
         endpoints.publish(speak, takes, gives, "speak", concurrency_limit=context.SPEAKERS_AT_ONCE)
 
 
+def results():
+    """What plays at once, the sound, its picture and its facts."""
+    playing = player.build()
+    result = gr.Audio(
+        label="Result",
+        interactive=False,
+        buttons=["download"],
+        waveform_options=context.colours(),
+        elem_id="result",
+        elem_classes="result",
+    )
+    picture = gr.Image(
+        show_label=False,
+        label="Spectrogram",
+        interactive=False,
+        buttons=[],
+        min_width=100,
+        alt_text="Mel spectrogram of the result: time goes right, frequency goes up",
+    )
+    line = gr.Markdown(elem_id="facts")
+    return playing, result, picture, line
+
+
 def build(page):
     """Lay out the tab inside a gr.Blocks; page: a context.Context."""
     voices, taken, paths = page.voices, page.taken, examples()
@@ -334,24 +357,7 @@ def build(page):
                 go = gr.Button("Speak", variant="primary", min_width=120, scale=3)
                 halt = gr.Button("Stop", min_width=80)
             hints.beside()
-            playing = player.build()
-            result = gr.Audio(
-                label="Result",
-                interactive=False,
-                buttons=["download"],
-                waveform_options=context.colours(),
-                elem_id="result",
-                elem_classes="result",
-            )
-            picture = gr.Image(
-                show_label=False,
-                label="Spectrogram",
-                interactive=False,
-                buttons=[],
-                min_width=100,
-                alt_text="Mel spectrogram of the result: time goes right, frequency goes up",
-            )
-            line = gr.Markdown(elem_id="facts")
+            playing, result, picture, line = results()
     about.build(about.model(voices.bundle, "tts"), "speak")
     folder = result.GRADIO_CACHE
     speak, speak_on_page, stop = callbacks(voices, folder)
