@@ -27,6 +27,7 @@ MEASURES = {
     "ovrl": "sound quality {:.1f} of 5 (DNSMOS)",
     "si_sdri_2": "two strangers are {:.1f} dB better apart than together",
     "speakers_right": "counts the people right in {:.0%} of mixtures",
+    "sdri": "recordings of strangers are {:.1f} dB cleaner after than before",
     "trustworthiness_umap": "{:.0%} of what is near on the map is near in truth",
 }
 SHARES = ("wer", "speakers_right", "trustworthiness_umap")

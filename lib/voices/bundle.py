@@ -30,7 +30,7 @@ REGISTRY = {
     "tts": Kind(Vits, VitsConfig, "03"),
     "frames": Kind(Frames, FramesConfig, "11"),
     "flow_vae": Kind(FlowVAE, FlowVAEConfig, "06"),
-    "enhancer": Kind(Enhancer, EnhancerConfig, ""),
+    "enhancer": Kind(Enhancer, EnhancerConfig, "09"),
 }
 
 
