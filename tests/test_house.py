@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from imports import third_party
 
 ROOT = Path(__file__).parent.parent
 LIB = sorted((ROOT / "lib").rglob("*.py"))
@@ -36,22 +37,11 @@ def test_functions_are_short():
     assert not long, f"functions of {FUNCTION_LINES} lines or more: {long}"
 
 
-def imported(path):
-    """Names of the packages that a file imports, anywhere in it, without those of Python and our own."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names.add(node.module.split(".")[0])
-    return names - set(sys.stdlib_module_names) - {"lib"}
-
-
 def test_each_package_has_one_door():
     """What is replaced some day is replaced in one place."""
     doors = {}
     for path in LIB:
-        for name in imported(path) - EVERYWHERE:
+        for name in third_party(path) - EVERYWHERE:
             doors.setdefault(name, []).append(str(path.relative_to(ROOT)))
     assert len(doors) > 15
     for name, files in doors.items():

@@ -1,12 +1,11 @@
 """requirements.txt must ask for what is imported, and change nothing that Colab has: a changed torch or numpy
 breaks a student's running kernel."""
-import ast
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from imports import third_party
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -95,17 +94,6 @@ def test_pip_resolves_against_colab(tmp_path):
     assert f"torch-{COLAB['torch']}" in done.stdout
 
 
-def imported(path):
-    """Third-party packages that a file imports anywhere, by their name in Python."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names.add(node.module.split(".")[0])
-    return names - set(sys.stdlib_module_names) - {"lib"}
-
-
 def files_that_visitors_run():
     """App, bench, library and lessons."""
     yield ROOT / "app.py"
@@ -120,7 +108,7 @@ def test_every_import_is_asked_for():
     excused = set(COMES_ALONG) | set(OPTIONAL)
     missing, seen = [], set()
     for path in files_that_visitors_run():
-        for name in imported(path):
+        for name in third_party(path):
             package = canonicalize_name(NAMED.get(name, name))
             seen.add(package)
             if package not in asked | excused:

@@ -57,5 +57,7 @@ def directions(code):
 
 def frame_ctr(own, cross, left_out):
     """Logarithm [B, F] of [FLOWVAE] eq. (3), of cosines [B, F, F] within one view and across both."""
-    others = torch.cat([own.masked_fill(left_out, -torch.inf), cross.masked_fill(left_out, -torch.inf)], 2)
+    within = own.masked_fill(left_out, -torch.inf)
+    between = cross.masked_fill(left_out, -torch.inf)
+    others = torch.cat([within, between], 2)
     return cross.diagonal(dim1=1, dim2=2) - others.logsumexp(2)

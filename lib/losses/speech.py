@@ -71,7 +71,9 @@ def duration_mse(logw_hat, w, x_mask):
 
 def discriminator_adv(real, fake):
     """Least-squares loss of the discriminator over lists of scores.  Source: [VITS] eq. (8)."""
-    terms = [((r.float() - 1) ** 2).mean() + (f.float() ** 2).mean() for r, f in zip(real, fake, strict=True)]
+    terms = []
+    for r, f in zip(real, fake, strict=True):
+        terms.append(((r.float() - 1) ** 2).mean() + (f.float() ** 2).mean())
     return sum(terms) / len(terms)
 
 

@@ -19,7 +19,8 @@ class AdaptiveBlock(nn.Module):
         edge = kernel // 2 * dilation
         self.wide = nn.Conv1d(H, H, kernel, padding=edge, dilation=dilation, groups=H)
         self.norm = nn.LayerNorm(H, elementwise_affine=False)
-        self.up, self.down = nn.Linear(H, expand * H), nn.Linear(expand * H, H)
+        self.up = nn.Linear(H, expand * H)
+        self.down = nn.Linear(expand * H, H)
         self.film = nn.Linear(H, 3 * H)
         nn.init.zeros_(self.film.weight)
         nn.init.zeros_(self.film.bias)
@@ -41,8 +42,11 @@ class CrossAttention(nn.Module):
 
     def __init__(self, H, heads=4):
         super().__init__()
-        self.heads, self.norm = heads, nn.LayerNorm(H)
-        self.q, self.kv, self.out = nn.Linear(H, H), nn.Linear(H, 2 * H), nn.Linear(H, H)
+        self.heads = heads
+        self.norm = nn.LayerNorm(H)
+        self.q = nn.Linear(H, H)
+        self.kv = nn.Linear(H, 2 * H)
+        self.out = nn.Linear(H, H)
         self.none = nn.Parameter(torch.zeros(1, 1, H))
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
@@ -53,7 +57,8 @@ class CrossAttention(nn.Module):
         keep = F.pad(ref_mask, (1, 0), value=True)[:, None, None]
         k, v = self.kv(ref).chunk(2, 2)
         q = self.q(self.norm(x))
-        h = F.scaled_dot_product_attention(self.split(q), self.split(k), self.split(v), attn_mask=keep)
+        q, k, v = self.split(q), self.split(k), self.split(v)
+        h = F.scaled_dot_product_attention(q, k, v, attn_mask=keep)
         return x + self.out(h.transpose(1, 2).reshape(B, frames, H))
 
     def split(self, x):

@@ -46,8 +46,9 @@ class Resolution(nn.Module):
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
         inputs = (1, channels, channels, channels)
         strides = ((2, 1), (2, 1), (2, 2), (2, 2))
-        self.convs = nn.ModuleList(
-            weight_norm(nn.Conv2d(a, channels, (5, 3), stride, (2, 1))) for a, stride in zip(inputs, strides))
+        self.convs = nn.ModuleList()
+        for a, stride in zip(inputs, strides, strict=True):
+            self.convs.append(weight_norm(nn.Conv2d(a, channels, (5, 3), stride, (2, 1))))
         self.last = weight_norm(nn.Conv2d(channels, 1, 3, 1, 1))
 
     def forward(self, wav):

@@ -82,6 +82,7 @@ def spline(x, width, height, slope, reverse=False):
 
     def at(values, offset=0):
         return values.gather(-1, k + offset).squeeze(-1)
+
     x0, y0 = at(xs), at(ys)
     w, h = at(xs, 1) - x0, at(ys, 1) - y0
     d0, d1 = at(slopes), at(slopes, 1)
@@ -105,7 +106,9 @@ def spline(x, width, height, slope, reverse=False):
     slope_log = torch.log(above) - 2 * torch.log(below)  # of eq. (5)
     if reverse:
         slope_log = -slope_log
-    return torch.where(inside, image, x.float()), torch.where(inside, slope_log, torch.zeros_like(slope_log))
+    image = torch.where(inside, image, x.float())
+    slope_log = torch.where(inside, slope_log, torch.zeros_like(slope_log))
+    return image, slope_log
 
 
 class SplineCoupling(nn.Module):

@@ -12,21 +12,25 @@ LOUDEST = 7.0  # of log-amplitudes: the cap keeps an untrained net from shouting
 MIDDLE_HZ = 150.0  # log f0 is told relative to a middle voice,
 UNVOICED = -1.5  # and this where there is none: 33 Hz, which no voice has
 MEL_SHIFT, MEL_SCALE = 5.0, 0.3  # log-mels lie about -5 +- 3
+TINY = 1e-8  # keeps a division finite where no window reaches
 
 
 def overlap_add(spec, n_fft, hop):
     """Waveform [B, 1, F * hop] of a complex spectrum spec [B, n_fft // 2 + 1, F], under a Hann window.
 
     F frames give exactly F * hop samples, which `torch.istft` (it trims by half a window) does not."""
-    frames, pad = spec.shape[2], (n_fft - hop) // 2
-    window = torch.hann_window(n_fft, device=spec.device)
-    length = (frames - 1) * hop + n_fft
+    window = torch.hann_window(n_fft, device=spec.device)[None, :, None]
+    pieces = torch.fft.irfft(spec, n_fft, dim=1) * window
+    envelope = (window**2).expand(1, -1, spec.shape[2])  # what the windows alone add up to
+    return added(pieces, hop) / added(envelope, hop).clamp_min(TINY)
 
-    def added(parts):
-        return F.fold(parts, (1, length), (1, n_fft), stride=(1, hop))[:, :, 0, pad:-pad]
-    pieces = torch.fft.irfft(spec, n_fft, dim=1) * window[None, :, None]
-    envelope = added((window**2)[None, :, None].expand(1, -1, frames))
-    return added(pieces) / envelope.clamp_min(1e-8)
+
+def added(pieces, hop):
+    """Sum of pieces [B, n_fft, F], one every hop samples, without the edges: [B, 1, F * hop]."""
+    n_fft, frames = pieces.shape[1:]
+    length = (frames - 1) * hop + n_fft
+    edge = (n_fft - hop) // 2
+    return F.fold(pieces, (1, length), (1, n_fft), stride=(1, hop))[:, :, 0, edge:-edge]
 
 
 class HarmonicDecoder(nn.Module):
@@ -42,17 +46,22 @@ class HarmonicDecoder(nn.Module):
 
     def __init__(self, M, n_fft, hop, channels=256, layers=8):
         super().__init__()
-        self.n_fft, self.hop, self.bins = n_fft, hop, n_fft // 2 + 1
-        self.inputs, self.norm = nn.Conv1d(M + 1, channels, 7, padding=3), nn.LayerNorm(channels)
+        self.n_fft = n_fft
+        self.hop = hop
+        self.bins = n_fft // 2 + 1
+        self.inputs = nn.Conv1d(M + 1, channels, 7, padding=3)
+        self.norm = nn.LayerNorm(channels)
         self.backbone = ConvNeXtStack(channels, layers)
-        self.last, self.head = nn.LayerNorm(channels), nn.Linear(channels, 5 * self.bins)
+        self.last = nn.LayerNorm(channels)
+        self.head = nn.Linear(channels, 5 * self.bins)
 
     def forward(self, mel, f0):
         harmonic, turn, noise, free, phase = self.parts(mel, f0)
         excitation = self.spectrum(pulses(f0, self.hop))
-        gaussian = torch.view_as_complex(torch.randn(*noise.shape, 2, device=mel.device) / math.sqrt(2))
+        gaussian = torch.randn(*noise.shape, 2, device=mel.device) / math.sqrt(2)
         voiced = torch.polar(amplitude(harmonic), math.pi * torch.tanh(turn)) * excitation
-        spec = voiced + amplitude(noise) * gaussian + torch.polar(amplitude(free), phase)
+        breath = amplitude(noise) * torch.view_as_complex(gaussian)
+        spec = voiced + breath + torch.polar(amplitude(free), phase)
         return overlap_add(spec, self.n_fft, self.hop)
 
     def parts(self, mel, f0):
@@ -66,7 +75,8 @@ class HarmonicDecoder(nn.Module):
 
     def spectrum(self, wav):
         """Spectrum [B, K, F] of wav [B, F * hop], scaled: a pulse train has amplitudes of about one."""
-        padded = F.pad(wav[:, None], ((self.n_fft - self.hop) // 2,) * 2, mode="reflect")[:, 0]
+        edge = (self.n_fft - self.hop) // 2
+        padded = F.pad(wav[:, None], (edge, edge), mode="reflect")[:, 0]
         window = torch.hann_window(self.n_fft, device=wav.device) / (self.n_fft / 4)
         return torch.stft(padded, self.n_fft, self.hop, window=window, center=False, return_complex=True)
 

@@ -19,11 +19,13 @@ def pulses(f0, hop, rate=16000):
     """
     voiced = F.interpolate((f0 > 0).float()[:, None], scale_factor=hop, mode="nearest")[:, 0]
     filled = torch.where(f0 > 0, f0, RESTING)[:, None]
-    hz = F.interpolate(filled, scale_factor=hop, mode="linear", align_corners=False)[:, 0].clamp_min(LOWEST)
+    gliding = F.interpolate(filled, scale_factor=hop, mode="linear", align_corners=False)
+    hz = gliding[:, 0].clamp_min(LOWEST)
     turns = torch.cumsum(hz.double() / rate, 1)  # in double: a minute of pulses is 10,000 turns
     phase = 2 * math.pi * torch.remainder(turns, 1.0).float()
     harmonics = torch.floor(TOP / hz)
     denominator = 2 * torch.sin(phase / 2)
     at_peak = denominator.abs() < NEAR_PEAK
-    kernel = torch.sin((harmonics + 0.5) * phase) / torch.where(at_peak, torch.ones_like(phase), denominator)
+    denominator = torch.where(at_peak, torch.ones_like(phase), denominator)
+    kernel = torch.sin((harmonics + 0.5) * phase) / denominator
     return (torch.where(at_peak, harmonics + 0.5, kernel) - 0.5) * voiced
