@@ -7,7 +7,7 @@ import re
 import gradio as gr
 import numpy as np
 import pytest
-from conftest import answers, as_file, uploaded
+from conftest import PATIENT, answers, as_file, uploaded
 from gradio_client import Client
 
 from lib import audio
@@ -24,7 +24,7 @@ class Page:
 
     def __init__(self, server):
         self.url, self.demo, _ = server
-        self.client = Client(self.url, verbose=False)
+        self.client = Client(self.url, verbose=False, httpx_kwargs=PATIENT)
         self.run = next(fn for fn in self.demo.fns.values() if fn.api_name == "speak_on_page")
 
     def speak(self, reference, text=TWO, consent=False, seed=0, speed=1.0, expressiveness=0.1):
@@ -171,19 +171,21 @@ def test_consent_goes_when_the_clip_does(page):
     ):
         emptied = [fn for fn in events(page, block, kind) if fn.js == "() => false"]
         assert [fn.outputs for fn in emptied] == [[ticked]], kind
+        assert emptied[0].trigger_mode == "multiple", "none is dropped while another is on its way"
     assert ticked.visible is False, "the first voice is a virtual one"
 
 
 def test_the_box_is_there_when_it_is_needed(page, clip, example):
     """Catches a box that hides from who must tick it."""
     _, reference, ticked, *_ = page.run.inputs
-    (show,) = [fn.fn for fn in events(page, reference, "change") if fn.outputs == [ticked]]
+    (show,) = [fn for fn in events(page, reference, "change") if fn.outputs == [ticked]]
+    assert show.trigger_mode == "always_last", "of two quick changes the second must not be lost"
     mine = uploaded(page.url, clip)
     person, virtual = {"person": True}, {"person": False}
     given = [(mine, None), (example, person), (None, person), (None, virtual), (None, None)]
     given = [(reference and reference["path"], taken) for reference, taken in given]
-    assert [show(*pair).visible for pair in given] == [True, False, True, False, False]
-    assert show("/etc/hostname", None).visible is True
+    assert [show.fn(*pair).visible for pair in given] == [True, False, True, False, False]
+    assert show.fn("/etc/hostname", None).visible is True
 
 
 def test_the_first_stop_of_the_keyboard_skips_what_comes_before_the_tabs(page):

@@ -147,11 +147,13 @@ def connect_map(parts, at):
         **context.LIGHT,
     )
     # Another voice, another consent; and none where nobody is to be asked.
-    parts.chosen.change(None, None, parts.allowed, js="() => false", **context.LIGHT)
+    emptied = dict(js="() => false", trigger_mode="multiple") | context.LIGHT
+    parts.chosen.change(None, None, parts.allowed, **emptied)
     ends = [parts.one.change, parts.two.change]
-    gr.on(ends, None, None, parts.allowed_mix, js="() => false", **context.LIGHT)
+    gr.on(ends, None, None, parts.allowed_mix, **emptied)
     boxes = [parts.allowed, parts.allowed_mix]
-    gr.on([parts.chosen.change, *ends], at.boxes, [*held, parts.own], boxes, **context.LIGHT)
+    asked = [parts.chosen.change, *ends]
+    gr.on(asked, at.boxes, [*held, parts.own], boxes, trigger_mode="always_last", **context.LIGHT)
     timer = gr.Timer(WARMING)
     timer.tick(at.wait, None, [parts.ready, timer], **context.LIGHT)
 
@@ -203,7 +205,8 @@ def connect_outside(parts, at, page):
     )
     page.taken.change(hints.telling(at.receive, count), [page.taken, *view], shown, **context.LIGHT)
     brought = [parts.clip.upload, parts.clip.stop_recording, parts.clip.clear]
-    gr.on(brought, None, None, parts.consent, js="() => false", **context.LIGHT)
+    emptied = dict(js="() => false", trigger_mode="multiple") | context.LIGHT
+    gr.on(brought, None, None, parts.consent, **emptied)
 
 
 def publish(at, own):

@@ -84,5 +84,6 @@ def connect(ticked, clips, folder, taken=None, held=None):
     if taken:
         brought.append(taken.change)
         changed.append(taken.change)
-    gr.on(brought, None, None, ticked, js="() => false", **context.LIGHT)
-    gr.on(changed, show, [*clips, *states], ticked, **context.LIGHT)
+    gr.on(brought, None, None, ticked, js="() => false", trigger_mode="multiple", **context.LIGHT)
+    # The last change counts: an answer about an earlier one must not be all that there is.
+    gr.on(changed, show, [*clips, *states], ticked, trigger_mode="always_last", **context.LIGHT)
