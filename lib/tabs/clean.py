@@ -210,8 +210,8 @@ def results():
 def build(page):
     """Lay out the tab inside a gr.Blocks; page: a context.Context."""
     gr.Markdown(
-        "A recording with noise in it, cleaned; or, with a clip of somebody, only that voice of it. "
-        "A voice that another tab sent will do as well."
+        "Less noise in a recording; or, with a clip of somebody, more of that voice and less of others. "
+        "A voice that another tab sent will do as well. The weights are early ones: see the limits below."
     )
     hints = Hints()
     recording, keep, voice, strength = sources(hints, examples())
