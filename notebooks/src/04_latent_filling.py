@@ -119,7 +119,8 @@ clips = Clips(rows, CACHE, embed, tag)
 # nothing to fill: every stranger would have a neighbour. Beside it the same for points halfway between random
 # pairs of training voices. If such points lie about as far out as strangers do, they are good practice for strangers.
 # If they do not, think why not: a point halfway between two voices has two near neighbours by its making, its parents.
-# Then strangers lie farther out than mixing alone can reach, which is what the second way of filling is for.
+# Then filling practises nearer home than strangers live, and it is no wonder if they gain little from it: remember this
+# at the table of section 5.
 
 # %%
 def mean_voice(windows):
@@ -301,8 +302,8 @@ SYSTEMS = {  # how the coin is thrown, and on which set
     "+PS": (None, "shifted"),
     "+CS": (None, "crowd"),
 }
-for name, part in sets.items():
-    print(f"{name}: {len(part)} clips, {len(corpus.by_speaker(part))} voices")
+ready = {name: Clips(part, CACHE, embed, tag) for name, part in sets.items()}
+print({name: f"{len(mine.rows)} clips, {len(mine.people)} voices" for name, mine in ready.items()})
 
 # %% [markdown]
 # ### A judge who was not there
@@ -398,12 +399,13 @@ def encode(wav, spk_emb, band):
     return base.codec.encode(torch.tensor(wav)[None, None], voice, torch.tensor([band]))[:2]
 
 
+latents = {name: mine.latents(RUN / f"{name}.f16", encode) for name, mine in ready.items()}
+
+
 def trained(config, data, seed):
     """A copy of the base after STEPS steps on one set of clips, with its own config of filling."""
     net = copy.deepcopy(base)
-    mine = Clips(sets[data], CACHE, embed, tag)
-    z = mine.latents(RUN / f"{data}.f16", encode)
-    draw = toss(config, mine, z)
+    draw = toss(config, ready[data], latents[data])
     learn = [net.text, net.flow, net.durations, net.rhythm, net.codec.conditioning]
     stages.stage(data, learner(config), {"vits": net}, {"vits": learn}, draw, STEPS, lr=2e-4,
                  weights=WEIGHTS, warmup=STEPS // 5, seed=seed, log_every=STEPS)
