@@ -11,7 +11,7 @@ import numpy as np
 
 from lib import audio, show, text
 from lib.data import corpus
-from lib.tabs import about, context, endpoints, permits, player, visitor
+from lib.tabs import about, context, endpoints, permalink, permits, player, visitor
 from lib.tabs.hints import Hints
 from lib.voices.speak import FASTEST, LIMIT, SLOWEST, check_request
 from lib.voices.speech import joined
@@ -103,13 +103,13 @@ def facts(voices, speech, took, spk_emb, notes):
     return "\n".join(f"- {line}" for line in lines)
 
 
-def write(folder, speech):
-    """(path of the sound, path of its spectrogram), files of their own."""
+def write(folder, speech, words=""):
+    """(path of the sound, called after `words`, path of its spectrogram), files of their own."""
     image = visitor.fresh(folder, ".png")
     picture = show.spectrogram(speech.wav, speech.rate, title="Spectrogram of the result")
     picture.set_size_inches(*PICTURE)
     picture.savefig(image, dpi=DPI)
-    return visitor.save(speech, folder), image
+    return visitor.save(speech, folder, words), image
 
 
 def check_text(words, speed=1.0, name=TEXT):
@@ -163,7 +163,7 @@ def unread(words):
 
 @dataclass(frozen=True)
 class Wish:
-    """What a visitor asked for, after all checks; took: s that they needed."""
+    """What a visitor asked for, after all checks; took: s that they needed; name: of the voice."""
 
     words: str
     voice: object  # a clip or an embedding
@@ -171,6 +171,7 @@ class Wish:
     notes: tuple
     settings: dict
     took: float
+    name: str
 
 
 def wished(voices, folder, fields, taken):
@@ -190,7 +191,8 @@ def wished(voices, folder, fields, taken):
     if needs_consent:
         permits.require(ticked)
     voice, spk_emb, notes = borrowed(voices, reference, taken, folder)
-    return Wish(words, voice, spk_emb, tuple(notes), settings, time.monotonic() - begun)
+    name = Path(reference).stem if reference else taken["name"]
+    return Wish(words, voice, spk_emb, tuple(notes), settings, time.monotonic() - begun, name)
 
 
 def callbacks(voices, folder):
@@ -214,7 +216,7 @@ def callbacks(voices, folder):
         speech = joined(pieces)
         took = wish.took + speech.facts["took"]
         lines = facts(voices, speech, took, wish.spk_emb, wish.notes) + unread(wish.words)
-        return *write(folder, speech), lines
+        return *write(folder, speech, f"{wish.name} {wish.words}"), lines
 
     def speak(
         text,
@@ -358,6 +360,7 @@ def build(page):
                 halt = gr.Button("Stop", min_width=80)
             hints.beside()
             playing, result, picture, line = results()
+            permalink.build(text, choice, fields, reference, paths)
     about.build(about.model(voices.bundle, "tts"), "speak")
     folder = result.GRADIO_CACHE
     speak, speak_on_page, stop = callbacks(voices, folder)

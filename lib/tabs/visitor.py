@@ -4,6 +4,7 @@ import base64
 import contextlib
 import functools
 import math
+import re
 import threading
 import time
 import uuid
@@ -20,6 +21,7 @@ TOKEN_SECONDS = 0.05  # of speech; measured on five texts in three voices: 0.044
 SENTENCE_SECONDS = 0.25  # more of it per sentence: the pause and the longer last sound
 LISTENERS_AT_ONCE = 2  # a long clip takes hundreds of MB while it is decoded
 PATIENCE_SECONDS = 1.0  # a check that must wait longer than this leaves its thread to others
+NAME_LETTERS = 40  # of a text, in the name of a file
 REMEMBERED_SECONDS = 600  # no run lasts longer than this
 DISK = (
     "The server cannot write to its disk, which is full or read-only: try again later, or tell who runs it."
@@ -134,16 +136,20 @@ def length(words, speed=1.0):
         )
 
 
-def fresh(folder, suffix):
-    """Path of a file to come, under a name that nobody can guess; its folder is there."""
+def fresh(folder, suffix, words=""):
+    """Path of a file to come, called after `words` as nobody can guess; its folder is there."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    return str(folder / f"voice-atlas-{uuid.uuid4().hex}{suffix}")
+    letters = re.sub("[^a-z0-9]+", "-", words.lower())[:NAME_LETTERS].strip("-")
+    name = "-".join(part for part in ("voice-atlas", letters, uuid.uuid4().hex) if part)
+    return str(folder / f"{name}{suffix}")
 
 
-def save(speech, folder):
-    """Write a Speech as a wav of its own; returns its path.  Raises OSError where the disk refuses."""
-    path = fresh(folder, ".wav")
+def save(speech, folder, words=""):
+    """Write a Speech as a wav of its own, called after `words`; returns its path.
+
+    Raises OSError where the disk refuses."""
+    path = fresh(folder, ".wav", words)
     try:
         return str(speech.save(path))
     except RuntimeError as error:  # libsndfile's word for a disk that is full or read-only
