@@ -83,6 +83,9 @@ def until(condition, words, seconds=120):
         time.sleep(0.005)
 
 
+PATIENT = {"timeout": 120}  # s that a client waits: a busy machine of two cores is slow to answer
+
+
 def ask(visitor, clip, words="The ferry leaves at noon, so pack your lunch.", consent=True, **more):
     """(path of the sound, path of the picture, facts) that the running app gives a gradio_client."""
     from gradio_client import handle_file
@@ -129,7 +132,7 @@ def as_file(speech):
 def visitor(server, tmp_path):
     """A gradio_client of the running app."""
     from gradio_client import Client
-    return Client(server[0], verbose=False, download_files=tmp_path)
+    return Client(server[0], verbose=False, httpx_kwargs=PATIENT, download_files=tmp_path)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import gradio as gr
 import httpx
 import pytest
-from conftest import free_port
+from conftest import PATIENT, free_port
 from gradio_client import Client
 
 from lib import audio
@@ -37,7 +37,7 @@ def server(tmp_path_factory):
 @pytest.fixture(scope="module")
 def endpoints(server):
     """{name: what the API says about it}."""
-    client = Client(server[0], verbose=False)
+    client = Client(server[0], verbose=False, httpx_kwargs=PATIENT)
     return client.view_api(return_format="dict", print_info=False)["named_endpoints"]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 import pytest
-from conftest import as_file, free_port
+from conftest import PATIENT, as_file, free_port
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
@@ -65,7 +65,7 @@ def desk(tiny_voices, folder, tmp_path_factory):
 @pytest.fixture
 def guest(running, tmp_path):
     """A gradio_client of its own."""
-    return Client(running[0], verbose=False, download_files=tmp_path)
+    return Client(running[0], verbose=False, httpx_kwargs=PATIENT, download_files=tmp_path)
 
 
 def file_of(answer):
@@ -383,7 +383,7 @@ def test_two_visitors_at_once(running, tmp_path, wav):
     audio.save(tmp_path / "1.wav", audio.RATE, audio.resample(wav, audio.RATE, 20000))
 
     def visit(number):
-        guest = Client(running[0], verbose=False, download_files=tmp_path)
+        guest = Client(running[0], verbose=False, httpx_kwargs=PATIENT, download_files=tmp_path)
         placed = guest.predict(
             handle_file(str(tmp_path / f"{number % 2}.wav")), True, "dot 01", "PCA", api_name="/place"
         )
@@ -394,7 +394,7 @@ def test_two_visitors_at_once(running, tmp_path, wav):
     assert alone[0] != alone[1]
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         assert list(pool.map(visit, range(4))) == alone * 2
-    stranger = Client(running[0], verbose=False, download_files=tmp_path)
+    stranger = Client(running[0], verbose=False, httpx_kwargs=PATIENT, download_files=tmp_path)
     with pytest.raises(AppError, match="no my voice yet"):
         stranger.predict(WORDS, "my voice", "PCA", api_name="/speak_at_point")
 

@@ -10,7 +10,7 @@ import gradio as gr
 import httpx
 import numpy as np
 import pytest
-from conftest import ask, until
+from conftest import PATIENT, ask, until
 from gradio_client import Client, handle_file
 
 from lib import audio
@@ -193,7 +193,8 @@ def test_a_short_request_is_not_stuck_behind_long_ones(server, clip, tmp_path):
     them says the next.  The test holds the turn between, so that nothing depends on how fast anybody is."""
 
     def visit(words):
-        return ask(Client(server[0], verbose=False, download_files=tmp_path), clip, words)
+        client = Client(server[0], verbose=False, httpx_kwargs=PATIENT, download_files=tmp_path)
+        return ask(client, clip, words)
 
     holds = [Held(0)]
     assert holds[0].has.wait(TIMEOUT)
@@ -221,7 +222,8 @@ def test_a_short_request_is_not_stuck_behind_long_ones(server, clip, tmp_path):
 
 def test_sixteen_visitors_at_once(server, clip, tiny_voices, tmp_path):
     """Half of them wait and are told their place; each gets, to the sample, what is made for nobody else."""
-    clients = [Client(server[0], verbose=False, download_files=tmp_path) for _ in range(4)]
+    settings = {"verbose": False, "httpx_kwargs": PATIENT, "download_files": tmp_path}
+    clients = [Client(server[0], **settings) for _ in range(4)]
     hold = Held(0)
     assert hold.has.wait(TIMEOUT)
     try:

@@ -7,7 +7,7 @@ import gradio as gr
 import numpy as np
 import pytest
 import torch
-from conftest import answers, as_file, free_port, uploaded
+from conftest import PATIENT, answers, as_file, free_port, uploaded
 from gradio_client import Client, handle_file
 
 from lib import audio
@@ -58,7 +58,7 @@ def url(voices, tmp_path_factory):
 @pytest.fixture
 def ask(url, tmp_path):
     """ask(mixture, second, people, consent): what /extract answers."""
-    client = Client(url, verbose=False, download_files=tmp_path)
+    client = Client(url, verbose=False, httpx_kwargs=PATIENT, download_files=tmp_path)
 
     def ask(mixture, second=None, people="2", consent=True):
         clips = [clip and handle_file(str(clip)) for clip in (mixture, second)]
@@ -187,7 +187,7 @@ def test_only_chosen_voices_speak(voices, mixture, tmp_path):
 
 def test_what_the_page_sends_is_no_voice(url, voices, mixture):
     """After an extraction, a path in place of the vectors is not opened: they stay on the server."""
-    client = Client(url, verbose=False)
+    client = Client(url, verbose=False, httpx_kwargs=PATIENT)
     functions = {row["api_name"]: row for row in client.config["dependencies"]}
     kinds = {row["id"]: row["type"] for row in client.config["components"]}
     assert "json" not in {kinds[part] for row in functions.values() for part in row["inputs"]}
