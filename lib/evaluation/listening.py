@@ -144,12 +144,16 @@ def vote(folder, session, number, trial, answer):
 
     session: 32 letters and digits."""
     assert len(session) == SESSION_LETTERS and session.isalnum(), "drawn by us, never sent by anybody"
-    abx = trial["kind"] == "abx"
-    if answer not in (("A", "B") if abx else SCALE):
-        raise ValueError(f"{answer!r} is no answer here: choose {'A or B' if abx else '1 to 5 in halves'}.")
-    right = ""
-    if abx:
+    if trial["kind"] == "abx":
+        allowed = ("A", "B")
+        choice = "A or B"
         right = int(answer == trial["x"])
+    else:
+        allowed = SCALE
+        choice = "1 to 5 in halves"
+        right = ""
+    if answer not in allowed:
+        raise ValueError(f"{answer!r} is no answer here: choose {choice}.")
     about = [trial[column] for column in ("kind", "clip", "system", "other")]
     Path(folder).mkdir(parents=True, exist_ok=True)
     with open(Path(folder) / f"{session}.csv", "a", newline="", encoding="utf-8") as file:

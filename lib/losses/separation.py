@@ -13,8 +13,8 @@ def negative_si_sdr(est_sources, sources, most=30.0):
 
     Source: [SISDR] eq. (3).  Differs: beyond about `most` dB nothing is gained, so that an easy mixture does
     not outshout a hard one.  A silent source gives 0 and no gradient: there is nothing to find."""
-    est = est_sources.float() - est_sources.float().mean(-1, keepdim=True)
-    ref = sources.float() - sources.float().mean(-1, keepdim=True)
+    est = centred(est_sources)
+    ref = centred(sources)
     energy = ref.square().sum(-1)
     gain = (est * ref).sum(-1) / energy.clamp_min(SILENT)
     target = gain.unsqueeze(-1) * ref
@@ -35,6 +35,11 @@ def negative_sdr(est_speech, speech, most=30.0):
     error = (est_speech.float() - speech).square().sum(-1)
     ratio = (energy + TINY) / (error + 10 ** (-most / 10) * energy + TINY)
     return torch.where(energy > SILENT, -10 * torch.log10(ratio), torch.zeros_like(ratio))
+
+
+def centred(wav):
+    """wav [..., T] without its mean."""
+    return wav.float() - wav.float().mean(-1, keepdim=True)
 
 
 def pairwise(est_sources, sources):
