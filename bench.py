@@ -120,6 +120,18 @@ def inference(voices):
         cleaning = functools.partial(voices.enhance, (audio.RATE, source + target), (audio.RATE, target))
         networks = voices.encoder, voices.bundle["enhancer"]
         jobs.append(Job("our whole enhance(two at once, clip)", cleaning, networks))
+    if voices.bundle.has("superres"):
+        jobs += lifting(voices)
+    return jobs
+
+
+def lifting(voices):
+    """Jobs that lift SECONDS of sound from 16 kHz to each higher rate."""
+    clip = (audio.RATE, np.resize(corpus.wav(corpus.rows()[0]), round(SECONDS * audio.RATE)))
+    jobs = []
+    for rate in (24000, 48000):
+        job = functools.partial(voices.upsample, clip, rate)
+        jobs.append(Job(f"our upsample(clip, {rate})", job, (voices.bundle["superres"],)))
     return jobs
 
 

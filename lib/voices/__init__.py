@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lib import audio
-from lib.voices import convert, enhance, extract, speak
+from lib.voices import convert, enhance, extract, speak, upsample
 from lib.voices.bundle import Bundle
 from lib.voices.speech import Speech, is_clip
 
@@ -38,6 +38,7 @@ class Voices:
     speak = speak.speak
     convert = convert.convert
     extract = extract.extract
+    upsample = upsample.upsample
     enhance = enhance.enhance
 
     @property

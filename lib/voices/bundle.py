@@ -11,6 +11,7 @@ from lib.models.flow_vae import FlowVAE, FlowVAEConfig
 from lib.models.frames import Frames, FramesConfig
 from lib.models.harmonic import HarmonicCodec, HarmonicCodecConfig
 from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
+from lib.models.superres import SuperRes, SuperResConfig
 from lib.models.vits import Vits, VitsConfig
 from lib.paths import checkpoints
 
@@ -30,6 +31,7 @@ REGISTRY = {
     "tts": Kind(Vits, VitsConfig, "03"),
     "frames": Kind(Frames, FramesConfig, "11"),
     "flow_vae": Kind(FlowVAE, FlowVAEConfig, "06"),
+    "superres": Kind(SuperRes, SuperResConfig, ""),
     "enhancer": Kind(Enhancer, EnhancerConfig, "09"),
 }
 
