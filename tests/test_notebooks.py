@@ -20,7 +20,6 @@ ENVIRONMENT = {**os.environ, "DEMO_BUDGET": "quick", "PYTHONPATH": str(ROOT)}
 WIDTH = 100  # characters of a line of code: wider ones scroll sideways on Colab
 # Lines of code beyond that in lessons that are not yet rewritten.  Only ever lower these.
 WIDE = {
-    "03_zero_shot_tts": 50,
     "06_voice_conversion": 115,
 }
 
