@@ -3,12 +3,14 @@ import numpy as np
 import pytest
 import torch
 
+from lib import text
 from lib.losses import flow_matching as fm
 from lib.models.codec import Codec, CodecConfig
 from lib.models.frames import Frames, FramesConfig, through_gaps
 from lib.models.harmonic import HarmonicCodec, HarmonicCodecConfig
 
-C, D, M = 8, 16, 128
+C, D, M, S = 8, 16, 128, 96
+UNTOLD = FramesConfig().symbols
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +25,8 @@ def frames():
         torch.nn.init.normal_(look.out.weight, std=0.1)
     for block in net.blocks:
         torch.nn.init.normal_(block.film.weight, std=0.1)
+    torch.nn.init.normal_(net.phones.weight)
+    torch.nn.init.normal_(net.semantic.weight)
     return net.eval()
 
 
@@ -69,13 +73,14 @@ def test_the_way_begins_at_noise_and_ends_at_the_data():
     assert 0.9 < drawn.max() < 1
 
 
-def velocity(frames, **changed):
+def velocity(frames, F=12, content=None, **changed):
     torch.manual_seed(1)
-    given = {"x": torch.randn(1, 12, M + 2), "t": torch.tensor([0.3]), "z": torch.randn(1, C, 12),
-             "spk_emb": torch.randn(1, D), "known": torch.ones(1), "ref": torch.randn(1, 10, M + 2),
-             "ref_mask": torch.ones(1, 10, dtype=torch.bool), "mask": torch.ones(1, 12, 1)}
+    given = {"x": torch.randn(1, F, M + 2), "t": torch.tensor([0.3]), "spk_emb": torch.randn(1, D),
+             "known": torch.ones(1), "ref": torch.randn(1, 10, M + 2),
+             "ref_mask": torch.ones(1, 10, dtype=torch.bool), "mask": torch.ones(1, F, 1)}
     with torch.no_grad():
-        return frames(**(given | changed))
+        content = frames.told(torch.zeros(1, C, F), **(content or {}))
+        return frames(content=content, **(given | changed))
 
 
 def test_voice_and_reference_are_heard_unless_they_are_hidden(frames):
@@ -88,15 +93,33 @@ def test_voice_and_reference_are_heard_unless_they_are_hidden(frames):
     torch.testing.assert_close(untold, velocity(frames, ref=other, spk_emb=torch.ones(1, D), **hidden))
 
 
+@pytest.mark.parametrize("content", ["phones", "code"])
+def test_what_is_said_in_a_frame_is_heard_there(frames, content):
+    """In its neighbourhood, and nowhere else."""
+    untold = {"phones": torch.full((1, 40), UNTOLD), "code": torch.zeros(1, S, 40)}
+    told = {name: value.clone() for name, value in untold.items()}
+    told[content][..., 0] = 7
+    change = (velocity(frames, 40, told) - velocity(frames, 40, untold)).abs().amax(2)[0]
+    assert change[0] > 1e-3
+    assert change[-1] < 1e-6
+
+
 def sampled(frames, **settings):
     torch.manual_seed(2)
-    return frames.sample(torch.randn(1, C, 30), torch.ones(1, D), **settings)
+    return frames.sample(frames.told(torch.randn(1, C, 30)), torch.ones(1, D), **settings)
 
 
 def test_a_seed_gives_one_sample_and_guidance_one_is_the_plain_way(frames):
     torch.testing.assert_close(sampled(frames), sampled(frames))
     assert not torch.allclose(sampled(frames, guidance=1.0), sampled(frames, guidance=2.0), atol=1e-3)
     assert sampled(frames, ref=torch.randn(1, 9, M + 2)).shape == (1, 30, M + 2)
+
+
+def test_a_pitch_that_is_known_is_kept(frames):
+    pitch = torch.randn(1, 30, 2)
+    x = sampled(frames, pitch=pitch)
+    torch.testing.assert_close(x[:, :, M:], pitch)
+    assert not torch.allclose(x[:, :, :M], sampled(frames)[:, :, :M], atol=1e-3)  # and it is heard
 
 
 def test_render_gives_sound_at_the_length_of_the_latents(frames):
@@ -134,10 +157,27 @@ def test_speech_goes_through_the_frames_that_are_installed(speaking, tiny_voices
     np.testing.assert_array_equal(speech.wav, speaking.speak(WORDS, str(clip)).wav)
 
 
-def test_a_voice_without_a_clip_speaks_by_the_decoder_of_tts(speaking, tiny_voices, clip):
+def test_every_frame_is_told_its_symbol(speaking, tiny_voices, clip, monkeypatch):
+    """The symbols that `speak` hands on are the text's own, in order, each as long as its latents."""
+    frames = speaking.bundle["frames"]
+    handed = []
+    render = frames.render
+    monkeypatch.setattr(frames, "render", lambda *given: handed.append(given) or render(*given))
+    speaking.speak(WORDS, str(clip))
+    z, _, _, symbols, _ = handed[0]
+    assert symbols.shape == (1, z.shape[2])
+    spoken = torch.unique_consecutive(symbols[0]).tolist()
+    tokens = text.encode(WORDS)
+    assert len(spoken) > 0.9 * len(tokens)  # a symbol may be too short for a frame
+    rest = iter(tokens)
+    assert all(symbol in rest for symbol in spoken)  # in order, none of them new
+
+
+def test_a_voice_without_a_clip_speaks_by_frames_too(speaking, tiny_voices, clip):
     spk_emb = speaking.embed(str(clip))
-    by_vector = speaking.speak(WORDS, spk_emb)
-    np.testing.assert_array_equal(by_vector.wav, tiny_voices.speak(WORDS, spk_emb).wav)
+    by_vector = speaking.speak(WORDS, spk_emb).wav[:10_000]
+    assert not np.allclose(by_vector, tiny_voices.speak(WORDS, spk_emb).wav[:10_000], atol=1e-3)
+    assert not np.allclose(by_vector, speaking.speak(WORDS, str(clip)).wav[:10_000], atol=1e-3)
 
 
 @pytest.mark.parametrize("speed", [0.5, 1.5, 2.0])
@@ -160,8 +200,9 @@ def test_it_learns_frames_from_latents():
     errors = []
     for _ in range(120):
         t, noise = fm.times(4), torch.randn_like(x)
-        v_hat = net(fm.between(x, t, noise), t, z, torch.ones(4, D), torch.ones(4), torch.zeros(4, 4, M + 2),
-                    torch.zeros(4, 4, dtype=torch.bool), torch.ones(4, 16, 1))
+        ref, ref_mask = torch.zeros(4, 4, M + 2), torch.zeros(4, 4, dtype=torch.bool)
+        v_hat = net(fm.between(x, t, noise), t, net.told(z), torch.ones(4, D), torch.ones(4), ref, ref_mask,
+                    torch.ones(4, 16, 1))
         loss = fm.flow_matching(v_hat, x, noise, torch.ones(4, 16, 1), torch.ones(M + 2))
         optim.zero_grad()
         loss.backward()

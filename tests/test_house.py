@@ -161,7 +161,7 @@ def judged():
     return {row[0].split("*")[1]: row[1:] for row in rows}
 
 
-TABS = [("Speak", "tts"), ("Convert", "flow_vae"), ("Extract", "attractor")]
+TABS = [("Speak", "frames"), ("Convert", "semantic"), ("Extract", "attractor")]
 
 
 @pytest.mark.parametrize(("tab", "name"), TABS)

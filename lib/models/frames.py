@@ -7,14 +7,16 @@ import torch.nn.functional as F
 from torch import nn
 
 from lib.nn.adaptive import AdaptiveBlock, CrossAttention
+from lib.text.symbols import SYMBOLS
 
 MIDDLE_HZ, SPREAD = 150.0, 0.35  # log f0 is told as log(hz / 150) / .35: about mean 0, variance 1
 LOWEST, HIGHEST = -2.8, 3.4  # of that, when it is heard again: 56 to 493 Hz
 TIME_CHANNELS = 128  # sine and cosine of the time at 64 speeds,
 TIME_SPEED, TIME_SPAN = 10.0, 1000.0  # the fastest 10 radians in all, the slowest a thousandth of that
 # Chosen on 20 lines of accented people whose clips it did not learn from (card of the checkpoint): at noise
-# .7 and 6 steps words blur (wer .30 for .12), without guidance the voice does (secs .708 for .716).
-STEPS, GUIDANCE, NOISE_SCALE = 12, 1.5, 0.1
+# .7 words blur (wer .30 for .12), without guidance the voice does (secs .708 for .716); 12 steps give no more
+# than 6.
+STEPS, GUIDANCE, NOISE_SCALE = 6, 1.5, 0.1
 LATENT_SECONDS, FRAME_SECONDS = 0.016, 0.0125  # of a frame of the latents, of a frame of the codec
 
 
@@ -24,7 +26,10 @@ class FramesConfig:
 
     C: latent channels; D: of an embedding; M: mel bins; H: width; layers, expand: of the blocks;
     looks: after which of them the reference is looked at; reference_layers: blocks that read it.
+    symbols: of text; one more stands where no text is known.  S: of a semantic vector.
     """
+    symbols: int = len(SYMBOLS)
+    S: int = 96
     C: int = 96
     D: int = 128
     M: int = 128
@@ -53,6 +58,10 @@ class Frames(nn.Module):
         self.register_buffer("mean", torch.zeros(config.M))
         self.register_buffer("std", torch.ones(config.M))
         self.inputs, self.latents = nn.Linear(K, H), nn.Conv1d(config.C, H, 5, padding=2)
+        self.phones = nn.Embedding(config.symbols + 1, H)
+        self.semantic = nn.Conv1d(config.S, H, 5, padding=2, bias=False)
+        nn.init.zeros_(self.phones.weight)
+        nn.init.zeros_(self.semantic.weight)
         self.voice, self.no_voice = nn.Linear(config.D, H), nn.Parameter(torch.zeros(H))
         self.time = nn.Sequential(nn.Linear(TIME_CHANNELS, H), nn.SiLU(), nn.Linear(H, H))
         self.reference = nn.Conv1d(K, H, 5, padding=2)
@@ -63,13 +72,27 @@ class Frames(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, x, t, z, spk_emb, known, ref, ref_mask, mask):
-        """Velocity [B, F, K] at x [B, F, K] and time t [B], for z [B, C, F], spk_emb [B, D].
+    def forward(self, x, t, content, spk_emb, known, ref, ref_mask, mask):
+        """Velocity [B, F, K] at x [B, F, K] and time t [B], for content [B, F, H] and spk_emb [B, D].
 
-        known [B]: one where the voice is told.  ref [B, L, K] and ref_mask [B, L] (bool): frames of the same
-        voice.  mask [B, F, 1].
+        content: of `told`.  known [B]: one where the voice is told.  ref [B, L, K] and ref_mask [B, L]
+        (bool): frames of the same voice.  mask [B, F, 1].
         """
-        return self.velocity(x, t, z, spk_emb, known, self.read(ref, ref_mask), mask)
+        return self.velocity(x, t, content, spk_emb, known, self.read(ref, ref_mask), mask)
+
+    def told(self, z, phones=None, code=None):
+        """What is to be said in each frame, [B, F, H]: the sum of what is known.
+
+        z [B, C, F]: latents, zero where there are none.  phones [B, F]: number of the symbol that a frame
+        belongs to, config.symbols where there is no text.  code [B, S, F]: semantic vectors of speech, zero
+        where there is none.
+        """
+        if phones is None:
+            phones = torch.full((len(z), z.shape[2]), self.config.symbols, device=z.device)
+        content = self.latents(z).transpose(1, 2) + self.phones(phones)
+        if code is not None:
+            content = content + self.semantic(code).transpose(1, 2)
+        return content
 
     def read(self, ref, ref_mask):
         """What there is to look at, [B, L / 2, H], and where, of ref [B, L, K] and ref_mask [B, L]."""
@@ -80,11 +103,11 @@ class Frames(nn.Module):
             h = block(h, mask, condition)
         return h[:, ::2], ref_mask[:, ::2]
 
-    def velocity(self, x, t, z, spk_emb, known, seen, mask):
+    def velocity(self, x, t, content, spk_emb, known, seen, mask):
         """As forward, with seen: what `read` gave."""
         voice = torch.where(known[:, None] > 0, self.voice(spk_emb), self.no_voice)
         condition = F.silu(self.time(clock(t)) + voice)
-        h = self.inputs(x) + self.latents(z).transpose(1, 2)
+        h = self.inputs(x) + content
         look = dict(zip(self.config.looks, self.looks, strict=True))
         for i, block in enumerate(self.blocks):
             h = block(h, mask, condition)
@@ -112,40 +135,63 @@ class Frames(nn.Module):
         return self.encode(*self.harmonic.analyse(wav))
 
     @torch.inference_mode()
-    def sample(self, z, spk_emb, ref=None, steps=STEPS, guidance=GUIDANCE, noise_scale=NOISE_SCALE):
-        """Draw x [1, F, K] for latents z [1, C, F] and spk_emb [1, D], from torch's random state.
+    def sample(self, content, spk_emb, ref=None, pitch=None, close=1.0, steps=STEPS, guidance=GUIDANCE,
+               noise_scale=NOISE_SCALE, progress=None):
+        """Draw x [1, F, K] for content [1, F, H] (of `told`) and spk_emb [1, D], from torch's random state.
 
-        ref: of `look_at`, or None where there is a voice but no recording.  steps: of Euler's method, shorter
-        at the start, where the way bends.  guidance: how far to go beyond the velocity without voice and
-        reference; 1 is as learned.  noise_scale: of the start.  Source: [CFG] eq. (6).
+        ref: of `look_at`, or None where there is a voice but no recording.  pitch [1, F, 2]: what the
+        last channels of x are led to, on the straight way, as closely as `close` says (0 to 1).  steps: of
+        Euler's method, shorter at the start, where the way bends.  guidance: how far to go beyond the
+        velocity without voice and reference; 1 is as learned.  noise_scale: of the start.  progress(share)
+        is told before each step.  Source: [CFG] eq. (6).
         """
+        bands = self.config.M
         if ref is None:
-            ref = z.new_zeros(1, 2, self.config.M + 2)
-            ref_mask = torch.zeros(1, 2, dtype=torch.bool, device=z.device)
+            ref = content.new_zeros(1, 2, bands + 2)
+            ref_mask = torch.zeros(1, 2, dtype=torch.bool, device=content.device)
         else:
-            ref_mask = torch.ones(ref.shape[:2], dtype=torch.bool, device=z.device)
+            ref_mask = torch.ones(ref.shape[:2], dtype=torch.bool, device=content.device)
         seen, seen_mask = self.read(ref, ref_mask)
         both = seen.expand(2, -1, -1), torch.cat([seen_mask, torch.zeros_like(seen_mask)])
-        z, spk_emb = z.expand(2, -1, -1), spk_emb.expand(2, -1)
-        known = torch.tensor([1.0, 0.0], device=z.device)
-        mask = torch.ones(2, z.shape[2], 1, device=z.device)
-        x = torch.randn(1, z.shape[2], self.config.M + 2, device=z.device) * noise_scale
+        content, spk_emb = content.expand(2, -1, -1), spk_emb.expand(2, -1)
+        known = torch.tensor([1.0, 0.0], device=content.device)
+        mask = torch.ones(2, content.shape[1], 1, device=content.device)
+        noise = torch.randn(1, content.shape[1], bands + 2, device=content.device) * noise_scale
+        x = noise
         grid = 1 - torch.cos(torch.linspace(0, math.pi / 2, steps + 1))
         for start, end in zip(grid[:-1].tolist(), grid[1:].tolist(), strict=True):
-            t = torch.full((2,), start, device=z.device)
-            told, untold = self.velocity(x.expand(2, -1, -1), t, z, spk_emb, known, both, mask).split(1)
+            if progress:
+                progress(start)
+            t = torch.full((2,), start, device=content.device)
+            with shorter(content.device):
+                v_hat = self.velocity(x.expand(2, -1, -1), t, content, spk_emb, known, both, mask)
+            told, untold = v_hat.split(1)
             x = x + (end - start) * (untold + guidance * (told - untold))
+            if pitch is not None:
+                led = (1 - end) * noise[:, :, bands:] + end * pitch
+                x = torch.cat([x[:, :, :bands], torch.lerp(x[:, :, bands:], led, close)], 2)
         return x
 
     @torch.inference_mode()
-    def render(self, z, spk_emb, ref=None, speed=1.0, **settings):
+    def render(self, z, spk_emb, ref=None, symbols=None, speed=1.0, **settings):
         """wav [1, 1, T] of latents z [1, C, F] at 16 ms a frame; settings: see `sample`.
 
-        speed: latents are pressed together or drawn apart in time, so that none is lost.
+        symbols: of text, for each frame of z, [1, F].  speed: latents are pressed together or drawn apart in
+        time, so that none is lost.
         """
         frames = max(1, round(z.shape[2] * LATENT_SECONDS / FRAME_SECONDS / speed))
+        phones = None
+        if symbols is not None:
+            at = (torch.arange(frames, device=z.device) + 0.5) * z.shape[2] / frames
+            phones = symbols[:, at.long()]
         z = F.interpolate(z, size=frames, mode="linear")
-        return self.harmonic(*self.decode(self.sample(z, spk_emb, ref, **settings)))
+        return self.harmonic(*self.decode(self.sample(self.told(z, phones), spk_emb, ref, **settings)))
+
+
+def shorter(device):
+    """A context of bf16, in which it was trained, where a processor multiplies it faster than fp32."""
+    quick = getattr(torch.cpu, "_is_avx512_bf16_supported", bool)  # torch has no public name for it
+    return torch.autocast("cpu", torch.bfloat16, enabled=device.type == "cpu" and quick())
 
 
 def clock(t):

@@ -5,8 +5,7 @@ import gradio as gr
 REPOSITORY = "https://github.com/voice-atlas/voice-atlas"
 OF_CLIPS = (
     "The figures are of voices borrowed from a clip, which the model looks at while it speaks. A voice "
-    "without a clip (a dot, a mixture of two, one out of a mixture) is spoken in an older way, which is "
-    "rougher."
+    "without a clip (a dot, a mixture of two, one out of a mixture) comes a little less close."
 )
 # For each tab its lesson, and what its model cannot do.
 TABS = {

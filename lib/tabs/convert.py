@@ -7,6 +7,7 @@ import gradio as gr
 from lib import audio, show
 from lib.tabs import about, context, endpoints, permits, speak, visitor
 from lib.tabs.hints import Hints
+from lib.voices.convert import JUDGED, chosen
 
 NAME, NEEDS = "Convert", ("speaker_encoder", "tts", "flow_vae")
 CONSENT = "I may use the voices in the clips that I brought: they are mine, or their owners agreed."
@@ -45,7 +46,7 @@ def report(source, taken=None):
 
 def facts(voices, speech, spk_emb, source, lines):
     """Lines of Markdown for a careful visitor: whose voice it is now, how fast it came; then `lines`."""
-    card, own = voices.bundle.card("flow_vae"), voices.embed(source)
+    card, own = voices.bundle.card(speech.facts["model"]), voices.embed(source)
     try:
         result = voices.embed((speech.rate, speech.wav))
         alike = f"{result @ spk_emb:.2f} to the voice asked for, {result @ own:.2f} to the source"
@@ -59,7 +60,7 @@ def facts(voices, speech, spk_emb, source, lines):
         f"**Real-time factor** {made['real_time_factor']:.3f} ({length})",
         f"**Strength** {made['strength']:g}, **pitch** {made['pitch']:g} and {made['semitones']:+g} "
         f"semitones, **detail** {made['detail']:g}, **seed** {made['seed']}",
-        f"**Checkpoint** {card.get('name', 'flow_vae')}, training budget: {card['budget']}",
+        f"**Checkpoint** {card.get('name', speech.facts['model'])}, training budget: {card['budget']}",
         *lines,
     ]
     return "\n".join(f"- {line}" for line in lines)
@@ -307,7 +308,8 @@ def build(page):
         "Say something, in your own time and tone, and hear it in another voice. "
         "The words and the timing stay yours."
     )
-    gr.Markdown(warning(voices.bundle.card("flow_vae")))
+    judged = JUDGED[chosen(voices, None)]
+    gr.Markdown(warning(voices.bundle.card(judged)))
     hints = Hints()
     source, checked, target, choice, checked_target = clips(hints, paths)
     fields = settings(hints)
@@ -318,7 +320,7 @@ def build(page):
         halt = gr.Button("Stop", min_width=80)
     hints.beside()
     result, drawn, line = results()
-    about.build(about.model(voices.bundle, "flow_vae"), "convert")
+    about.build(about.model(voices.bundle, judged), "convert")
     folder = result.GRADIO_CACHE
     convert, convert_on_page, stop = callbacks(voices, folder)
     publish(convert, paths[speak.FIRST])

@@ -10,6 +10,7 @@ from lib.models.enhancer import Enhancer, EnhancerConfig
 from lib.models.flow_vae import FlowVAE, FlowVAEConfig
 from lib.models.frames import Frames, FramesConfig
 from lib.models.harmonic import HarmonicCodec, HarmonicCodecConfig
+from lib.models.semantic import Semantic, SemanticConfig
 from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
 from lib.models.superres import SuperRes, SuperResConfig
 from lib.models.vits import Vits, VitsConfig
@@ -30,6 +31,7 @@ REGISTRY = {
     "harmonic": Kind(HarmonicCodec, HarmonicCodecConfig, "11"),
     "tts": Kind(Vits, VitsConfig, "03"),
     "frames": Kind(Frames, FramesConfig, "11"),
+    "semantic": Kind(Semantic, SemanticConfig, ""),
     "flow_vae": Kind(FlowVAE, FlowVAEConfig, "06"),
     "superres": Kind(SuperRes, SuperResConfig, ""),
     "enhancer": Kind(Enhancer, EnhancerConfig, "09"),

@@ -6,41 +6,105 @@ import torch
 
 from lib import audio
 from lib.data.filling import interpolate
-from lib.voices.speech import finished, result, seeded, stop_if
+from lib.voices.speech import fade, finished, is_clip, result, seeded, stop_if
 
 RANGES = {"strength": (0, 1), "pitch": (0, 1), "detail": (0, 1), "semitones": (-12, 12)}
+MODELS = ("frames", "flow_vae")  # the better one by the judge comes first
+NEEDS = {"frames": ("frames", "semantic"), "flow_vae": ("flow_vae",)}
+JUDGED = {"frames": "semantic", "flow_vae": "flow_vae"}  # in whose card stands how each converts
+LOOK = (1.0, 6.0)  # s of a recording that are looked at
+REGISTER_STEPS = 4  # of a rough draw that tells the register of a voice without a recording
+SPREAD_LOW, SPREAD_HIGH = 0.8, 1.25  # a melody is widened or narrowed by no more: further it sounds acted
+EVEN = 0.05  # spread of a melody, in log-Hz: one below is monotonous, and its measure is chance
 
 
 def convert(voices, source, voice, strength=1.0, pitch=1.0, semitones=0.0, seed=0, detail=1.0, progress=None,
-            cancelled=None):
+            cancelled=None, model=None):
     """Say what `source` (a clip of 1 to 60 s) says, at its pace, in `voice` (clip or embedding): Speech.
 
     strength: share of the way from the voice of the source to `voice`, 0 to 1.  pitch: the same for the
-    register; semitones (-12 to 12) are added.  detail: how closely it follows the source, 0 to 1.
-    progress(share, message) is told of each stretch of 8 s, cancelled() asked before each; when it says so,
+    register; semitones (-12 to 12) are added.  detail: how closely it follows the source (its melody by
+    frames, its sound by flow_vae), 0 to 1.  model: one of MODELS, the first that is installed by default.
+    progress(share, message) is told how far it is, cancelled() asked as often; when it says so,
     InterruptedError is raised.
-    Raises ValueError for a bad clip, settings out of range, or where the weights of lesson 06 are missing.
+    Raises ValueError for a bad clip, settings out of range, or a model that is not installed.
     """
     started = time.time()
     check_settings(strength=strength, pitch=pitch, detail=detail, semitones=semitones)
-    flow_vae = voices.bundle["flow_vae"]
+    model = chosen(voices, model)
     wav, cuts = audio.cut_pauses(audio.source(source))  # silence would count as a part of the voice
     own = torch.tensor(voices.embed(source))[None]
     asked = torch.tensor(voices.voice(voice))[None]
+    spk_emb = interpolate(own, asked, strength)
 
     def report(share):
         stop_if(cancelled)
         if progress:
             seconds = len(wav) / audio.RATE
             progress(share, f"{share * seconds:.0f} of {seconds:.0f} s")
+    settings = {"strength": strength, "pitch": pitch, "semitones": semitones, "detail": detail}
     whole = torch.tensor(np.pad(wav, (0, -len(wav) % audio.HOP)))[None, None]
-    spk_emb = interpolate(own, asked, strength)
-    with seeded(seed):
-        wav_hat = flow_vae.convert(whole, own, spk_emb, pitch, semitones, detail, progress=report)
-    wav_hat = finished(wav_hat[0, 0, : len(wav)])
-    settings = {"seed": seed, "strength": strength, "pitch": pitch, "semitones": semitones, "detail": detail}
+    if model == "frames":
+        shares = (source, 1 - strength), (voice, strength)
+        clips = [clip for clip, share in shares if share and is_clip(clip)]
+        with seeded(seed):
+            wav_hat = by_frames(voices, whole, spk_emb, clips, report, **settings)
+        wav_hat = fade(audio.normalise(wav_hat[0, 0, : len(wav)].numpy()))
+    else:
+        with seeded(seed):
+            wav_hat = voices.flow_vae.convert(whole, own, spk_emb, pitch, semitones, detail, progress=report)
+        wav_hat = finished(wav_hat[0, 0, : len(wav)])
     wav_hat = audio.put_pauses(wav_hat, cuts)
-    return result(voices.bundle, "flow_vae", wav_hat, started, settings)
+    return result(voices.bundle, model, wav_hat, started, {"seed": seed, "model": model} | settings)
+
+
+def chosen(voices, model):
+    """The model asked for, else the first that is installed.  Raises ValueError where there is none."""
+    if model is not None and model not in MODELS:
+        raise ValueError(f"There is no model {model!r}: choose one of {', '.join(MODELS)}.")
+    installed = [name for name in MODELS if all(voices.bundle.has(need) for need in NEEDS[name])]
+    name = model or (installed or MODELS[-1:])[0]
+    voices.bundle.check(*NEEDS[name])  # says what is missing; a model that is loaded later would draw numbers
+    return name
+
+
+@torch.inference_mode()
+def by_frames(voices, wav, spk_emb, clips, report, strength, pitch, semitones, detail):
+    """wav [1, 1, T] said again by the frames of the codec, told its semantic vectors and led along its f0.
+
+    clips: recordings of the voice spk_emb [1, D] that are looked at; of both voices where it is between two.
+    """
+    frames = voices.bundle["frames"]
+    mel, f0 = frames.harmonic.analyse(wav)
+    content = frames.told(wav.new_zeros(1, frames.config.C, mel.shape[2]),
+                          code=voices.bundle["semantic"].encode(mel))
+    looks = [torch.tensor(audio.prepare(clip, LOOK))[None, None] for clip in clips]
+    ref = torch.cat([frames.look_at(look) for look in looks], 1) if looks else None
+    if clips and strength == 1:
+        f0_asked = frames.harmonic.f0(looks[-1])
+    else:
+        _, f0_asked = frames.decode(frames.sample(content, spk_emb, ref, steps=REGISTER_STEPS))
+    moved = moved_f0(f0, f0_asked, pitch, semitones)
+    lead = frames.encode(mel, moved)[:, :, frames.config.M:]
+    x = frames.sample(content, spk_emb, ref, lead, detail, progress=report)
+    return frames.harmonic(*frames.decode(x))
+
+
+def moved_f0(f0, f0_asked, pitch, semitones):
+    """f0 [1, F] in Hz (0: unvoiced) moved towards the middle and the spread of f0_asked, in log-Hz.
+
+    pitch: share of the way; semitones are added.  Where one of them has no voice, only these count.
+    """
+    shift = semitones * np.log(2) / 12
+    middle, widen = 0.0, 1.0
+    own, asked = f0[f0 > 0].log(), f0_asked[f0_asked > 0].log()
+    if len(own) > 1 and len(asked) > 1:
+        middle = own.median()
+        shift = shift + pitch * (asked.median() - middle)
+        ratio = asked.std().clamp_min(EVEN) / own.std().clamp_min(EVEN)
+        widen = ratio.clamp(SPREAD_LOW, SPREAD_HIGH) ** pitch
+    hz = torch.exp((f0.clamp_min(1).log() - middle) * widen + middle + shift)
+    return torch.where(f0 > 0, hz, 0.0)
 
 
 def check_settings(**settings):

@@ -52,21 +52,24 @@ def stream(voices, words, voice, seed=0, speed=1.0, noise_scale=0.1, progress=No
 def speaker(voices, voice, noise_scale, speed):
     """A function that says tokens x [1, N] in `voice`: wav [T].
 
-    Through the frames of the codec where they are installed and a recording can be looked at, else by the
-    decoder that tts was trained with: voices without a clip are not judged through frames yet.
+    Through the frames of the codec where they are installed, and a recording is looked at where there is one;
+    else by the decoder that tts was trained with.
     """
     spk_emb = torch.tensor(voices.voice(voice))[None]
-    if not (is_clip(voice) and voices.bundle.has("frames")):
+    if not voices.bundle.has("frames"):
         def say(x):
             wav, _ = voices.tts.infer(x, spk_emb, noise_scale=noise_scale, speed=speed)
             return finished(wav[0, 0].float())
         return say
     frames = voices.bundle["frames"]
-    ref = frames.look_at(torch.tensor(audio.prepare(voice, LOOK))[None, None])
+    ref = None
+    if is_clip(voice):
+        ref = frames.look_at(torch.tensor(audio.prepare(voice, LOOK))[None, None])
 
     def say_in_frames(x):
-        z, _ = voices.tts.latents(x, spk_emb, noise_scale=noise_scale)
-        wav = frames.render(z, spk_emb, ref, speed)
+        z, path = voices.tts.latents(x, spk_emb, noise_scale=noise_scale)
+        symbols = x[:, path[0].argmax(0)]
+        wav = frames.render(z, spk_emb, ref, symbols, speed)
         return fade(audio.normalise(wav[0, 0].numpy()))
     return say_in_frames
 

@@ -1,0 +1,148 @@
+"""Semantic vectors: their shape, stretches, what a reader learns from them; conversion that is told them."""
+import numpy as np
+import pytest
+import torch
+
+from lib.models.frames import Frames, FramesConfig
+from lib.models.harmonic import HarmonicCodec, HarmonicCodecConfig
+from lib.models.semantic import STRETCH, Semantic, SemanticConfig
+from lib.voices import Voices
+from lib.voices.convert import moved_f0
+
+M, S = 128, 96
+CARD = {"data": "none", "licence": "CC0", "budget": "untrained", "figures": {}}
+
+
+@pytest.fixture(scope="module")
+def semantic():
+    torch.manual_seed(0)
+    return Semantic(SemanticConfig(hidden=32, layers=2, attention_layers=1)).eval()
+
+
+@pytest.mark.parametrize("frames", [1, 7, STRETCH, STRETCH + 1, 3 * STRETCH - 5])
+def test_every_frame_has_a_vector(semantic, frames):
+    code = semantic.encode(torch.randn(1, M, frames))
+    code = code.clone()  # out of inference mode
+    assert code.shape == (1, S, frames)
+    assert torch.isfinite(code).all()
+    torch.testing.assert_close(semantic.symbols(code).exp().sum(1), torch.ones(1, frames))
+
+
+def test_a_short_recording_is_read_as_a_whole(semantic):
+    mel = torch.randn(1, M, STRETCH)
+    torch.testing.assert_close(semantic.encode(mel), semantic(mel, torch.ones(1, 1, STRETCH)))
+
+
+def test_what_is_beyond_the_mask_is_not_heard(semantic):
+    mel = torch.randn(1, M, 30)
+    mask = torch.ones(1, 1, 30)
+    mask[:, :, 20:] = 0
+    other = mel.clone()
+    other[:, :, 20:] += 3
+    torch.testing.assert_close(semantic(mel, mask), semantic(other, mask))
+
+
+def test_it_learns_which_symbol_is_said():
+    torch.manual_seed(0)
+    net = Semantic(SemanticConfig(symbols=5, hidden=32, layers=1, attention_layers=1))
+    sounds = torch.randn(5, M)
+    optim = torch.optim.Adam(net.parameters(), 3e-3)
+    mask = torch.ones(4, 1, 24)
+    for _ in range(60):
+        said = torch.randint(5, (4, 24))
+        mel = sounds[said].transpose(1, 2) + 0.5 * torch.randn(4, M, 24)
+        loss = torch.nn.functional.nll_loss(net.symbols(net(mel, mask)), said)
+        optim.zero_grad()
+        loss.backward()
+        optim.step()
+    net.eval()
+    read = net.symbols(net(sounds[said].transpose(1, 2), mask)).argmax(1)
+    assert (read == said).float().mean() > 0.9  # chance: .2
+
+
+@pytest.mark.parametrize("semitones", [-12, -3.5, 0, 12])
+def test_semitones_do_what_they_say(semitones):
+    f0 = torch.tensor([[0.0, 100, 110, 120, 0, 130]])
+    moved = moved_f0(f0, f0 * 1.5, 0.0, semitones)
+    torch.testing.assert_close(moved, f0 * 2 ** (semitones / 12))
+
+
+def test_a_melody_is_moved_to_the_register_asked_for():
+    f0 = torch.tensor([[0.0, 100, 110, 120, 0, 130, 90]])
+    asked = torch.tensor([[200.0, 0, 220, 240]])
+    moved = moved_f0(f0, asked, 1.0, 0.0)
+    assert moved[moved > 0].median() == pytest.approx(220, rel=0.01)
+    assert ((moved > 0) == (f0 > 0)).all()
+    halfway = moved_f0(f0, asked, 0.5, 0.0)
+    assert halfway[halfway > 0].median() == pytest.approx((110 * 220) ** 0.5, rel=0.01)
+
+
+@pytest.mark.parametrize("nothing", [torch.zeros(1, 5), torch.tensor([[0.0, 0, 0, 0, 100]])])
+def test_a_melody_without_voice_stays_finite(nothing):
+    f0 = torch.tensor([[100.0, 0, 120, 130, 110]])
+    assert torch.isfinite(moved_f0(f0, nothing, 1.0, 0.0)).all()
+    assert torch.isfinite(moved_f0(nothing, f0, 1.0, 0.0)).all()
+    assert ((moved_f0(nothing, f0, 1.0, 0.0) > 0) == (nothing > 0)).all()
+
+
+@pytest.fixture(scope="module")
+def converting(tiny_root, semantic):
+    """Voices that convert by frames; untrained, and heard."""
+    torch.manual_seed(0)
+    voices = Voices.load(tiny_root)
+    harmonic = HarmonicCodec(HarmonicCodecConfig(channels=16, layers=1))
+    config = FramesConfig(C=voices.codec.config.C, D=16, H=32, layers=2, looks=(1,), reference_layers=1)
+    net = Frames(config, voices.codec, harmonic)
+    for weight in (net.out.weight, net.semantic.weight, net.looks[0].out.weight):
+        torch.nn.init.normal_(weight, std=0.1)
+    voices.bundle.put("harmonic", harmonic, CARD)
+    voices.bundle.put("frames", net, CARD)
+    voices.bundle.put("semantic", semantic, CARD)
+    return voices
+
+
+RATE = 16000
+SOURCE = RATE, (0.3 * np.sin(np.arange(2 * RATE + 77) * 0.06)).astype("float32")
+VOICE = RATE, (0.3 * np.sin(np.arange(2 * RATE) * 0.03)).astype("float32")
+
+
+def test_conversion_goes_by_frames_where_they_are(converting):
+    speech = converting.convert(SOURCE, VOICE, seed=3)
+    assert speech.facts["model"] == "frames"
+    assert len(speech.wav) == len(SOURCE[1])
+    np.testing.assert_array_equal(speech.wav, converting.convert(SOURCE, VOICE, seed=3).wav)
+    for more in ({"seed": 4}, {"strength": 0.4}, {"semitones": 5}, {"detail": 0.2}, {"pitch": 0.0}):
+        other = converting.convert(SOURCE, VOICE, **({"seed": 3} | more)).wav
+        assert not np.allclose(speech.wav, other, atol=1e-4), more
+
+
+def test_loading_a_model_draws_nothing():
+    """The shipped weights: what is said first, while they are loaded, is what is said again."""
+    voices = Voices.load()
+    first = voices.convert(SOURCE, VOICE, seed=3)
+    assert first.facts["model"] == "frames"
+    np.testing.assert_array_equal(first.wav, voices.convert(SOURCE, VOICE, seed=3).wav)
+
+
+def test_a_voice_without_a_recording_converts_too(converting):
+    spk_emb = converting.embed(VOICE)
+    speech = converting.convert(SOURCE, spk_emb)
+    assert np.isfinite(speech.wav).all()
+    assert not np.allclose(speech.wav, converting.convert(SOURCE, VOICE).wav, atol=1e-4)
+
+
+def test_the_other_model_is_a_choice(converting):
+    with pytest.raises(ValueError, match="lesson 06"):  # it is not installed here
+        converting.convert(SOURCE, VOICE, model="flow_vae")
+    with pytest.raises(ValueError, match="frames, flow_vae"):
+        converting.convert(SOURCE, VOICE, model="magic")
+
+
+def test_a_conversion_by_frames_can_be_stopped(converting):
+    asked = []
+
+    def cancelled():
+        asked.append(True)
+        return len(asked) > 3
+    with pytest.raises(InterruptedError):
+        converting.convert(SOURCE, VOICE, cancelled=cancelled)
