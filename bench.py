@@ -18,6 +18,7 @@ from lib.models.vits import Vits, VitsConfig
 from lib.nn.critics import Discriminator
 from lib.nn.decoders import HiFiGANDecoder, fuse_weight_norm
 from lib.voices import Bundle, Voices
+from lib.voices.convert import NEEDS, chosen
 
 THREADS = 2  # as on a free Space
 SECONDS = 5.0  # of sound that every row makes
@@ -107,15 +108,17 @@ def inference(voices):
     speed = voices.speak(WORDS, clip).facts["seconds"] / SECONDS  # that makes the sentence SECONDS long
     speed = min(FASTEST, max(SLOWEST, speed))
     speaking = functools.partial(voices.speak, WORDS, clip, speed=speed)
-    jobs.append(Job("our whole speak(text, clip)", speaking, (voices.encoder, voices.tts)))
+    networks = [voices.bundle[name] for name in ("frames",) if voices.bundle.has(name)]  # holds the codecs
+    jobs.append(Job("our whole speak(text, clip)", speaking, (voices.encoder, voices.tts, *networks)))
     rows = corpus.rows(split="valid")
     source, target = (np.resize(corpus.wav(row), round(SECONDS * audio.RATE)) for row in (rows[0], rows[9]))
     if voices.bundle.has("attractor"):
         extracting = functools.partial(voices.extract, (audio.RATE, source + target), 2)
         jobs.append(Job("our whole extract(two at once)", extracting, (voices.encoder, voices.attractor)))
-    if voices.bundle.has("flow_vae"):
+    if voices.bundle.has("semantic") or voices.bundle.has("flow_vae"):
+        networks = [voices.bundle[name] for name in NEEDS[chosen(voices, None)]]
         converting = functools.partial(voices.convert, (audio.RATE, source), (audio.RATE, target))
-        jobs.append(Job("our whole convert(source, clip)", converting, (voices.encoder, voices.flow_vae)))
+        jobs.append(Job("our whole convert(source, clip)", converting, (voices.encoder, *networks)))
     if voices.bundle.has("enhancer"):
         cleaning = functools.partial(voices.enhance, (audio.RATE, source + target), (audio.RATE, target))
         networks = voices.encoder, voices.bundle["enhancer"]

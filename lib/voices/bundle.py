@@ -33,7 +33,7 @@ REGISTRY = {
     "frames": Kind(Frames, FramesConfig, "11"),
     "semantic": Kind(Semantic, SemanticConfig, ""),
     "flow_vae": Kind(FlowVAE, FlowVAEConfig, "06"),
-    "superres": Kind(SuperRes, SuperResConfig, ""),
+    "superres": Kind(SuperRes, SuperResConfig, "08"),
     "enhancer": Kind(Enhancer, EnhancerConfig, "09"),
 }
 
