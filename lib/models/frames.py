@@ -163,7 +163,7 @@ class Frames(nn.Module):
             if progress:
                 progress(start)
             t = torch.full((2,), start, device=content.device)
-            with shorter(content.device):
+            with in_bf16(content.device):
                 v_hat = self.velocity(x.expand(2, -1, -1), t, content, spk_emb, known, both, mask)
             told, untold = v_hat.split(1)
             x = x + (end - start) * (untold + guidance * (told - untold))
@@ -188,10 +188,10 @@ class Frames(nn.Module):
         return self.harmonic(*self.decode(self.sample(self.told(z, phones), spk_emb, ref, **settings)))
 
 
-def shorter(device):
-    """A context of bf16, in which it was trained, where a processor multiplies it faster than fp32."""
-    quick = getattr(torch.cpu, "_is_avx512_bf16_supported", bool)  # torch has no public name for it
-    return torch.autocast("cpu", torch.bfloat16, enabled=device.type == "cpu" and quick())
+def in_bf16(device):
+    """A context of bf16, in which Frames was trained, where a processor multiplies it faster than fp32."""
+    is_faster = getattr(torch.cpu, "_is_avx512_bf16_supported", bool)  # torch has no public name for it
+    return torch.autocast("cpu", torch.bfloat16, enabled=device.type == "cpu" and is_faster())
 
 
 def clock(t):

@@ -12,7 +12,12 @@ TABS = {
     "speak": ("03_zero_shot_tts", f"English only. {OF_CLIPS}"),
     "atlas": ("10_the_atlas", "400 dots in two dimensions cannot keep all distances of 128."),
     "extract": ("02_speaker_attractors", "Up to four people, quiet rooms, 30 s; alike voices are mixed up."),
-    "convert": ("06_voice_conversion", "Clean speech of one person, 60 s; about one word in four is lost."),
+    "convert": (
+        "11_codec_and_frames",
+        "Clean speech of one person, 60 s; more than one word in four is lost; a voice cannot be moved up by "
+        "more than a few semitones. The vectors that tell the words have no lesson yet; lesson 06 makes "
+        "another model for the same task.",
+    ),
     "listen": (
         "10_the_atlas",
         f"Few sentences, virtual voices only. {OF_CLIPS} The voices of this test are given without a clip.",

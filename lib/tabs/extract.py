@@ -160,7 +160,13 @@ def callbacks(voices, folder):
 
     hand: that of a Found, in a gr.State, never sent by the page."""
 
-    def extract(mixture, second, people, consent, progress=gr.Progress()):  # noqa: B008  gradio reads the default
+    def extract(
+        mixture,
+        second,
+        people,
+        consent,
+        progress=gr.Progress(),  # noqa: B008  gradio reads the default
+    ):
         """Take the people who talk at once in a mixture apart."""
         found = apart(voices, folder, mixture, second, people, consent, progress)
         return found.image, *found.sounds(folder), found.words, found.numbers()

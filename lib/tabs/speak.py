@@ -361,7 +361,8 @@ def build(page):
             hints.beside()
             playing, result, picture, line = results()
             permalink.build(text, choice, fields, reference, paths)
-    about.build(about.model(voices.bundle, "frames" if voices.bundle.has("frames") else "tts"), "speak")
+    speaking = "frames" if voices.bundle.has("frames") else "tts"
+    about.build(about.model(voices.bundle, speaking), "speak")
     folder = result.GRADIO_CACHE
     speak, speak_on_page, stop = callbacks(voices, folder)
     publish(speak, paths[FIRST])
