@@ -28,7 +28,7 @@ from lib.training import budget  # noqa: E402
 REPOSITORY = "voice-atlas/voice-atlas"  # on GitHub; badges and the first cell of every lesson name it
 BADGE = "https://colab.research.google.com/github/{repository}/blob/main/notebooks/{name}.ipynb"
 COLAB = {"accelerator": "GPU", "colab": {"gpuType": "T4", "provenance": []}}
-INSTALL = '"-r", "voice-atlas/requirements.txt"], check=True)'
+INSTALL = "-m pip install -q -r voice-atlas/requirements.txt"
 MAX_CELLS, MAX_LINES = 20, 25  # code cells of a lesson, lines of one: what a student sees without scrolling
 MEDIAN_LINES = 12  # the middle cell has fewer
 MAX_PAYLOAD = 50_000  # characters of one output

@@ -26,18 +26,18 @@
 # full run is on the card of the shipped weights, and is shown below it.
 
 # %%
-import importlib.util
 import os
-import subprocess
 import sys
+from pathlib import Path
 
-sys.path[:0] = [os.path.abspath(home) for home in ("..", ".") if os.path.isdir(f"{home}/lib")]
-if importlib.util.find_spec("lib") is None:  # Colab: nothing is here yet
-    address = "https://github.com/voice-atlas/voice-atlas"
-    subprocess.run(["git", "clone", "-q", "--depth", "1", address], check=True)
-    pip = [sys.executable, "-m", "pip", "install", "-q"]
-    subprocess.run([*pip, "-r", "voice-atlas/requirements.txt"], check=True)
-    sys.path.insert(0, os.path.abspath("voice-atlas"))
+places = [Path("voice-atlas").resolve(), Path.cwd(), *Path.cwd().parents]
+homes = [place for place in places if (place / "lib/paths.py").is_file()]
+if not homes:  # Colab: nothing is here yet
+    fetch = "git clone -q --depth 1 https://github.com/voice-atlas/voice-atlas"
+    install = f'"{sys.executable}" -m pip install -q -r voice-atlas/requirements.txt'
+    if os.system(f"{fetch} && {install}") != 0:
+        sys.exit("No Voice Atlas here: go online, or open this lesson in a folder of the project.")
+sys.path.insert(0, str((homes or places)[0]))
 
 # %% [markdown]
 # ## 1. Hear it first

@@ -27,19 +27,18 @@
 # lesson 03. The shipped weights were made in more stages than it has: their card lists them.
 
 # %%
-import importlib.util
-import json
 import os
-import subprocess
 import sys
+from pathlib import Path
 
-for folder in ("..", "."):  # started from notebooks/, or from the project's root
-    if os.path.isdir(os.path.join(folder, "lib")):
-        sys.path.insert(0, os.path.abspath(folder))
-if importlib.util.find_spec("lib") is None:  # Colab: nothing is here yet
-    subprocess.run(["git", "clone", "-q", "--depth", "1", "https://github.com/voice-atlas/voice-atlas"], check=True)
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-r", "voice-atlas/requirements.txt"], check=True)
-    sys.path.insert(0, os.path.abspath("voice-atlas"))
+places = [Path("voice-atlas").resolve(), Path.cwd(), *Path.cwd().parents]
+homes = [place for place in places if (place / "lib/paths.py").is_file()]
+if not homes:  # Colab: nothing is here yet
+    fetch = "git clone -q --depth 1 https://github.com/voice-atlas/voice-atlas"
+    install = f'"{sys.executable}" -m pip install -q -r voice-atlas/requirements.txt'
+    if os.system(f"{fetch} && {install}") != 0:
+        sys.exit("No Voice Atlas here: go online, or open this lesson in a folder of the project.")
+sys.path.insert(0, str((homes or places)[0]))
 
 # %% [markdown]
 # ## 1. Hear it first
@@ -543,6 +542,9 @@ show.exercise(1, constant, lambda answer: abs(answer - np.log(96)) < 0.01, "Each
 # section 6 have learned for 1,200 steps. What it said is in `assets/situations.json`.
 
 # %%
+import json
+
+
 def embed(wav):
     return encoder.embed(torch.tensor(wav)[None, None]).detach().numpy()
 
