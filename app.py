@@ -9,7 +9,6 @@ from lib.voices import Voices
 
 TABS = (speak, atlas, extract, convert, clean, listen)
 KEYS = look.CSS.with_name("keys.js")
-SWEEP_SECONDS, KEPT_SECONDS = 600, 3600  # how often files are looked through, and how old they may grow
 SKIP = '<a class="skip" href="#tabs">Skip to what you can do here</a>'  # the first stop of the key Tab
 WAITING = 64  # requests in the queue; who comes after them is asked to come later
 
@@ -21,7 +20,9 @@ def build(voices=None, folder=context.ATLAS):
     voices = voices or Voices.load()
     voices.bundle.check()  # what is broken is said now, not to the first visitor who needs it
     with gr.Blocks(
-        title="Voice Atlas", analytics_enabled=False, delete_cache=(SWEEP_SECONDS, KEPT_SECONDS)
+        title="Voice Atlas",
+        analytics_enabled=False,
+        delete_cache=(scratch.SWEEP_SECONDS, scratch.KEPT_SECONDS),
     ) as app:
         gr.HTML(SKIP, js_on_load=KEYS.read_text())
         gr.HTML(look.head(), elem_id="head", padding=False)
@@ -48,6 +49,7 @@ def add(tab, page, *more):
 def serve(app, **options):
     """Launch `app` as everybody meets it; options go to gradio's launch."""
     app.queue(api_open=False, max_size=WAITING)
+    kept = {"lifespan": scratch.sweeping(app.GRADIO_CACHE, app.upload_file_set)}
     return app.launch(
         theme=look.theme(),
         css_paths=look.CSS,
@@ -56,7 +58,7 @@ def serve(app, **options):
         run_history=False,
         footer_links=["api"],
         ssr_mode=False,
-        app_kwargs=door.middleware(app, options.get("server_name")),
+        app_kwargs=door.middleware(app, options.get("server_name")) | kept,
         **options,
     )
 

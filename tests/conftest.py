@@ -2,6 +2,7 @@
 before it is asked for."""
 import functools
 import io
+import os
 import socket
 import time
 
@@ -10,6 +11,8 @@ import pytest
 # Sizes that are trained or run in a blink.
 TINY_CODEC = dict(C=8, G=8, hidden=16, posterior_layers=1, decoder_channels=16, decoder_layers=1)
 TINY_VITS = dict(hidden=16, text_layers=1, flow_channels=8, flow_layers=1, couplings=2, rhythm_channels=8)
+
+OLD = "voice-atlas-old.wav"  # a result that an app left behind in the folder of the server
 
 
 def free_port():
@@ -69,6 +72,8 @@ def server(tiny_voices, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("gradio")
         patch.setenv("GRADIO_TEMP_DIR", str(folder))
+        (folder / OLD).write_bytes(b"sound")
+        os.utime(folder / OLD, (0, 0))
         demo = app.build(tiny_voices)
         _, url, _ = app.serve(demo, prevent_thread_lock=True, server_port=free_port(), quiet=True)
         yield url, demo, folder
