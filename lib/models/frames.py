@@ -152,20 +152,22 @@ class Frames(nn.Module):
         else:
             ref_mask = torch.ones(ref.shape[:2], dtype=torch.bool, device=content.device)
         seen, seen_mask = self.read(ref, ref_mask)
-        both = seen.expand(2, -1, -1), torch.cat([seen_mask, torch.zeros_like(seen_mask)])
-        content, spk_emb = content.expand(2, -1, -1), spk_emb.expand(2, -1)
-        known = torch.tensor([1.0, 0.0], device=content.device)
-        mask = torch.ones(2, content.shape[1], 1, device=content.device)
+        rows = 1 if guidance == 1 else 2  # the second is told neither voice nor reference
+        masks = torch.cat([seen_mask, torch.zeros_like(seen_mask)])[:rows]
+        look = seen.expand(rows, -1, -1), masks
+        content, spk_emb = content.expand(rows, -1, -1), spk_emb.expand(rows, -1)
+        known = torch.tensor([1.0, 0.0], device=content.device)[:rows]
+        mask = torch.ones(rows, content.shape[1], 1, device=content.device)
         noise = torch.randn(1, content.shape[1], bands + 2, device=content.device) * noise_scale
         x = noise
         grid = 1 - torch.cos(torch.linspace(0, math.pi / 2, steps + 1))
         for start, end in zip(grid[:-1].tolist(), grid[1:].tolist(), strict=True):
             if progress:
                 progress(start)
-            t = torch.full((2,), start, device=content.device)
+            t = torch.full((rows,), start, device=content.device)
             with in_bf16(content.device):
-                v_hat = self.velocity(x.expand(2, -1, -1), t, content, spk_emb, known, both, mask)
-            told, untold = v_hat.split(1)
+                v_hat = self.velocity(x.expand(rows, -1, -1), t, content, spk_emb, known, look, mask)
+            told, untold = v_hat[:1], v_hat[-1:]
             x = x + (end - start) * (untold + guidance * (told - untold))
             if pitch is not None:
                 led = (1 - end) * noise[:, :, bands:] + end * pitch
