@@ -266,8 +266,7 @@ def situations(run, judge):
         situation, system = folder.split(", ", 1)
         row = {"situation": situation, "system": system}
         for name, column in columns.items():
-            mean, low, high = statistics.bootstrap(column)
-            row[name] = f"{mean:.2f} ({low:.2f} to {high:.2f})"
+            row[name] = statistics.shown(statistics.bootstrap(column))
         over_all = {"WER": answer["figures"]["wer"], "CER": answer["figures"]["cer"], "clips": len(values)}
         table.append(row | over_all)
     table.sort(key=lambda row: (row["situation"], row["WER"]))

@@ -276,3 +276,23 @@ def test_rooms_come_from_beside_the_corpus_and_begin_with_the_direct_sound(tmp_p
     room, = corpus.rooms()
     assert len(room) == 12000 and abs(room).argmax() == 0
     assert abs(room[1000:]).argmax() == 1000 and room[2000] < 0
+
+
+def test_couples_are_two_people_who_say_the_same_words_where_they_can(embedded):
+    """Catches pairs of one person, and words that are compared with other words for want of looking."""
+    valid = [row for row in embedded if row["split"] == "valid"]
+    pairs = corpus.couples(valid, valid, 8)
+    assert len(pairs) == 8
+    assert all(row["speaker"] != other["speaker"] for row, other in pairs)
+    assert all(row["text"] == other["text"] for row, other in pairs)
+    assert [row["id"] for row, _ in corpus.couples(valid, valid, 3)] == [row["id"] for row, _ in pairs[:3]]
+
+
+def test_couples_with_other_words_come_last():
+    people = [{"speaker": name, "text": text} for name, text in (("a", "one"), ("b", "two"), ("c", "three"))]
+    others = [{"speaker": "d", "text": "two"}, {"speaker": "b", "text": "two"}]
+    pairs = corpus.couples(people, others, 9)
+    assert len(pairs) == 3
+    assert pairs[0] == (people[1], others[0])
+    alone = corpus.couples(people[1:2], others[1:], 1)
+    assert alone == [(people[1], others[1])], "where nobody else is there"

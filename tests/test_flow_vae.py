@@ -303,6 +303,19 @@ def test_all_detail_in_the_own_voice_is_the_recording_coded_and_decoded():
     )
 
 
+def test_without_detail_the_latents_of_the_source_are_neither_heard_nor_refined():
+    """What is not carried over costs no steps, and changes nothing."""
+    wav = 0.1 * torch.randn(1, 1, 40 * audio.HOP, generator=torch.Generator().manual_seed(0))
+    own, other = torch.eye(16)[:2, None]
+    sounds, decoded = [], []
+    for rounds in (0, 3):
+        vc, codec = tiny(rounds=rounds)
+        codec.decoder.register_forward_pre_hook(lambda module, given: decoded.append(given))
+        sounds.append(vc.convert(wav, own, other, detail=0.0, noise_scale=0.0))
+    assert torch.equal(*sounds)
+    assert len(decoded) == 2
+
+
 def test_refined_latents_say_the_recording_better_and_leave_the_nets_alone():
     """Catches steps uphill, steps that need a gradient where the app has none, and nets that are moved
     along."""

@@ -290,3 +290,35 @@ def test_wilsons_interval_stays_inside_0_to_1():
     assert (share, low, high) == pytest.approx((0.3080, 0.2553, 0.3662), abs=1e-4)
     share, low, high = statistics.wilson(8, 8)
     assert share == 1 and 0.5 < low < 1 and high <= 1 + 1e-9
+
+
+def test_voices_are_guessed_from_vectors_that_hold_them_only():
+    """Catches a vector that finds itself, and one large number that drowns the others."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(5), 4)
+    held = rng.standard_normal((5, 8))[labels] + 0.1 * rng.standard_normal((20, 8))
+    loud = 1000 * rng.standard_normal((20, 1))
+    assert metrics.nearest_is_same(np.hstack([held, loud]), labels) > 0.9
+    chance = [metrics.nearest_is_same(rng.standard_normal((20, 8)), labels) for _ in range(50)]
+    assert np.mean(chance) == pytest.approx(3 / 19, abs=0.06)
+
+
+def test_frames_are_found_in_a_copy_give_or_take_one():
+    code = np.random.default_rng(0).standard_normal((16, 40))
+    assert metrics.frames_found(code, 3 * code) == 1
+    shifted = np.roll(code, 1, axis=1)
+    assert metrics.frames_found(code, shifted) == 39 / 40
+    assert metrics.frames_found(code, shifted, within=0) == 0
+    constant = np.ones((16, 40))
+    assert metrics.frames_found(constant, constant) == 2 / 40
+
+
+def test_answers_over_seeds_are_means_with_intervals():
+    answers = {"with": [{"a": 1.0, "b": 5.0}, {"a": 3.0, "b": 5.0}], "without": [{"a": 0.0, "b": 0.0}] * 2}
+    rows = statistics.over_seeds(answers)
+    half = scipy.stats.t.ppf(0.975, 1)
+    assert rows[0] == {
+        "question": "a", "with": f"2.0 ({2 - half:.1f} to {2 + half:.1f})", "without": "0.0 (0.0 to 0.0)",
+    }
+    assert rows[1]["with"] == "5.0 (5.0 to 5.0)"
+    assert statistics.shown((0.5, 0.25, 0.75), 3) == "0.500 (0.250 to 0.750)"

@@ -19,7 +19,7 @@ COLAB = {
 # Name in Python -> name on the index, where they differ.
 NAMED = {
     "IPython": "ipython", "PIL": "pillow", "sklearn": "scikit-learn", "umap": "umap-learn",
-    "parselmouth": "praat-parselmouth", "phonemizer": "phonemizer-fork",
+    "parselmouth": "praat-parselmouth", "phonemizer": "phonemizer-fork", "pyworld": "pyworld-prebuilt",
 }
 # Imported, but not asked for, and why.
 COMES_ALONG = {
@@ -29,7 +29,7 @@ COMES_ALONG = {
 }
 OPTIONAL = {
     "transformers": "reads speech back for those who want word error rates; the code says so where it lacks",
-    "pyworld": "an old competitor in lesson 06, whose rows are left out without it",
+    "pyworld-prebuilt": "an old competitor in lesson 06, whose rows are left out without it",
 }
 
 

@@ -1,11 +1,14 @@
 """What the lessons repeat: prior losses, the two turns of an adversarial step, a stage that trains only what
 it is told to."""
+import numpy as np
 import pytest
 import torch
 
-from lib import losses
+from lib import audio, losses, training
+from lib.data import corpus
 from lib.nn.critics import Discriminator
 from lib.training import stages
+from lib.voices import Voices
 
 pytestmark = pytest.mark.usefixtures("fresh_accelerate")
 WEIGHTS = {"distance": 1.0}
@@ -65,6 +68,23 @@ def test_the_generators_turn_equals_one_pass_for_each_sound(critic):
     assert torch.allclose(found["adv_other"], losses.generator_adv(moved), atol=1e-6)
     alone = stages.generator_losses(critic, wav, fake)
     assert list(alone) == ["adv", "fm"] and torch.allclose(alone["fm"], found["fm"], atol=1e-6)
+
+
+def test_clips_and_latents_are_made_once_and_kept_under_the_weights(tmp_path):
+    """Catches a cache that is read after the weights have changed, and latents of another clip."""
+    voices = Voices.load()
+    rows = corpus.rows()[:2]
+    clips = stages.ready(rows, tmp_path, voices.encoder)
+    z = stages.latents(clips, tmp_path, voices.codec)
+    assert z.shape == (clips.frames.sum(), 2, voices.codec.config.C)
+    files = {path.name for path in tmp_path.iterdir()}
+    assert any(training.fingerprint(voices.encoder) in name for name in files)
+    assert f"latents-{training.fingerprint(voices.codec)}.f16" in files
+    wav = torch.tensor(clips.wav(1)[: clips.frames[1] * audio.HOP])[None, None]
+    voice = torch.tensor(clips.voice(np.random.default_rng(1), 1, 0.0))[None]
+    m_q, _, _ = voices.codec.encode(wav, voice, torch.tensor([clips.band[1]]))
+    second = torch.tensor(np.array(z[clips.frames[0]:, 0], "float32")).T
+    assert torch.allclose(second, m_q[0], atol=0.02)
 
 
 def pair():

@@ -6,6 +6,8 @@ import hashlib
 import os
 from pathlib import Path
 
+import numpy as np
+
 from lib import audio
 from lib.data.metadata import column, listed, read_csv, renamed, side
 from lib.paths import EMBEDDED
@@ -236,6 +238,23 @@ def by_speaker(rows):
     for i, row in enumerate(rows):
         groups.setdefault(row["speaker"], []).append(i)
     return groups
+
+
+def couples(some, others, count):
+    """Pair rows with rows of other people, [(row, other)], `count` at most, drawn by one seed.
+
+    Who says the words of a row is preferred, and such pairs come first; the same person only where there is
+    nobody else.
+    """
+    rng = np.random.default_rng(0)
+    pairs = []
+    for i in rng.permutation(len(some)):
+        row = some[i]
+        drawn = [others[k] for k in rng.permutation(len(others))]
+        ranks = [(other["speaker"] == row["speaker"], other["text"] != row["text"]) for other in drawn]
+        pairs.append((row, drawn[ranks.index(min(ranks))]))
+    pairs.sort(key=lambda pair: pair[0]["text"] != pair[1]["text"])
+    return pairs[:count]
 
 
 def is_native(row):

@@ -11,6 +11,7 @@ from lib import audio
 DB_OF_CEPSTRA = 10 * math.sqrt(2) / math.log(10)  # a distance of cepstra in dB, as in [MCD]
 # of the largest sample: what is left of a constant after its mean is taken is rounding, not sound
 CONSTANT = 1e-9
+SOFT = 1e-3  # of a variance: a number that stands still is not blown up
 LSD_FFT = 2048  # samples of a window of the log-spectral distance, as in [NUWAVE2]
 LSD_FLOOR = 1e-8  # of powers, before its logarithm
 
@@ -72,6 +73,25 @@ def _unit(spk_emb):
     if not np.isfinite(length).all() or (length == 0).any():
         raise ValueError("An embedding is zero or not finite: it has no direction to compare.")
     return spk_emb / length
+
+
+def nearest_is_same(vectors, labels):
+    """Share of vectors [n, d] whose nearest other one has the same label [n], each of the d numbers scaled to
+    mean 0 and variance 1 first; near is a large inner product.
+
+    Of voices in what should not hold any: chance is low, and lower is better."""
+    vectors, labels = np.asarray(vectors, dtype="float64"), np.asarray(labels)
+    vectors = (vectors - vectors.mean(0)) / np.sqrt(vectors.var(0) + SOFT)
+    products = vectors @ vectors.T
+    np.fill_diagonal(products, -np.inf)
+    return float((labels[products.argmax(1)] == labels).mean())
+
+
+def frames_found(code, code_hat, within=1):
+    """Share of frames of code [K, F] whose nearest among those of code_hat [K, F], by cosine, is the same
+    one, give or take `within`."""
+    nearest = (_unit(np.asarray(code).T) @ _unit(np.asarray(code_hat).T).T).argmax(1)
+    return float((np.abs(nearest - np.arange(len(nearest))) <= within).mean())
 
 
 def fold(text):

@@ -33,6 +33,23 @@ def mos_ci(ratings, confidence=0.95):
     return mean, mean - float(half), mean + float(half)
 
 
+def shown(interval, digits=2):
+    """A mean and its interval (mean, low, high) as a cell of a table."""
+    mean, low, high = interval
+    return f"{mean:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def over_seeds(answers, digits=1):
+    """Rows of a table of answers {system: [{question: number} of every seed]}: means with their intervals."""
+    rows = []
+    for question in next(iter(answers.values()))[0]:
+        row = {"question": question}
+        for system, given in answers.items():
+            row[system] = shown(mos_ci([one[question] for one in given]), digits)
+        rows.append(row)
+    return rows
+
+
 def wilson(hits, count, confidence=0.95):
     """Share of hits in `count` independent trials with Wilson's interval: (share, low, high)."""
     from scipy.stats import binomtest

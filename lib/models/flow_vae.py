@@ -254,8 +254,9 @@ class FlowVAE(nn.Module):
             part = source.cut(start, end)
             mask = torch.ones_like(part.mel[:, :1])
             code = self.content(part.mel, mask)
-            m_q, _ = self.codec.posterior(part.spec, mask, part.g)
-            z = refined(self.codec.decoder, m_q, part.g, part.wav, self.config.rounds)
+            z, _ = self.codec.posterior(part.spec, mask, part.g)
+            if detail:  # else nothing of z is carried over
+                z = refined(self.codec.decoder, z, part.g, part.wav, self.config.rounds)
             z = self.moved(z, code, part.f0, octaves, mask, part.g, g, detail, noise[:, :, start:end])
             return self.codec.decoder(z, self.led(g, part.g))[0, 0].float().cpu().numpy()
         return torch.tensor(audio.chunked(decode, frames, chunk))[None, None]

@@ -1,11 +1,32 @@
-"""What the lessons repeat: losses of a prior, the two turns of an adversarial step, a stage of a run."""
+"""What the lessons repeat: clips and latents, losses of a prior, the two turns of an adversarial step, a
+stage of a run.
+"""
+from pathlib import Path
+
 import torch
 
 from lib import losses
+from lib.data.clips import Clips
+from lib.training.checkpoint import fingerprint
 from lib.training.fit import cosine, fit
 
 BETAS = (0.8, 0.99)  # of AdamW, as in [VITS] sec. 3.3 and [SATTS]
 DECAY = 0.01  # of weights, as there
+
+
+def ready(rows, folder, encoder):
+    """Make rows ready for training (Clips), their voices by a speaker encoder; kept in folder."""
+    def windows(wav):
+        return encoder.windows(torch.tensor(wav)[None, None]).numpy()
+    return Clips(rows, folder, windows, fingerprint(encoder))
+
+
+def latents(clips, folder, codec):
+    """Encode all clips once: m_q and logs_q [sum F, 2, C], kept in folder under the codec's fingerprint."""
+    def encode(wav, spk_emb, band):
+        voice = torch.tensor(spk_emb)[None]
+        return codec.encode(torch.tensor(wav)[None, None], voice, torch.tensor([band]))[:2]
+    return clips.latents(Path(folder) / f"latents-{fingerprint(codec)}.f16", encode)
 
 
 def prior_losses(out):

@@ -1,0 +1,78 @@
+"""An ear: a net that hears which token sounds in every frame, and the transcripts that it learns from."""
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from lib import text
+from lib.models.flow_vae import standardise
+
+STRESS = [text.INDEX[mark] for mark in "ˈˌ"]  # stand before what they mark,
+LONG = text.INDEX["ː"]  # and this one behind it
+FLOORS = 2  # an ear is looked at before every second layer
+
+
+def sounding(vits, clips, i, z):
+    """Find which token sounds in each frame of clip i by the search of `vits`: [F]; 0 where nobody knows.
+
+    clips: lib.data.clips.Clips, and z [sum F, 2, C] their latents.  A mark of stress or length counts as
+    what it marks.
+    """
+    x = clips.tokens[i]
+    frames = int(clips.frames[i])
+    if not 2 < len(x) <= frames:  # no text, or more of it than can be said in that time
+        return np.zeros(frames)
+    first = int(clips.frames[:i].sum())
+    m_q, logs_q = np.array(z[first: first + frames], "float32").transpose(1, 2, 0)  # [C, F] each
+    batch = {
+        "x": torch.tensor(x)[None],
+        "tokens": torch.tensor([len(x)]),
+        "frames": torch.tensor([frames]),
+        "m_q": torch.tensor(m_q)[None],
+        "logs_q": torch.tensor(logs_q)[None],
+        "spk_emb": torch.tensor(clips.voice(np.random.default_rng(i), i, 0.0))[None],
+    }
+    with torch.inference_mode():
+        path = vits(batch, ("prior",))["path"][0]  # [N, F]
+    return without_marks(x)[path.argmax(0).numpy()]
+
+
+def without_marks(x):
+    """Give tokens x [N] in which what a mark of stress or length marks stands in the place of the mark."""
+    x = np.where(np.isin(x, STRESS), np.roll(x, -1), x)
+    return np.where(x == LONG, np.roll(x, 1), x)
+
+
+def hear(ear, mel):
+    """Ask an ear (ContentEncoder) about mel [B, M, F]: its verdict on tokens [B, tokens, F], and looks.
+
+    The looks are what it had made of the mel on its way: a list of [B, hidden, F], one for each floor.
+    """
+    looks = []
+
+    def look(layer, given):
+        looks.append(given[0].float())
+    watched = [*ear.body.wide[FLOORS::FLOORS], ear.code]
+    hooks = [layer.register_forward_pre_hook(look) for layer in watched]
+    mask = torch.ones_like(mel[:, :1])
+    verdict = ear(standardise(mel.float(), mask), mask).float()
+    for hook in hooks:
+        hook.remove()
+    return verdict, looks
+
+
+def misread(verdict, token):
+    """Measure how wrong a verdict [B, tokens, F] is on token [B, F]: cross-entropy; a token 0 is left out."""
+    return F.cross_entropy(verdict.float(), token.long(), ignore_index=0)
+
+
+def disagreement(verdict, wanted):
+    """Measure how far a verdict [B, tokens, F] is from another one: KL(wanted || verdict), a mean of frames.
+    """
+    share, wanted_share = verdict.log_softmax(1), wanted.log_softmax(1)
+    return F.kl_div(share, wanted_share, reduction="none", log_target=True).sum(1).mean()
+
+
+def estranged(looks, wanted):
+    """Measure how far looks are from others, both lists of [B, hidden, F], as shares of the others' size."""
+    shares = [(look - other).abs().mean() / other.abs().mean() for look, other in zip(looks, wanted)]
+    return sum(shares) / len(shares)
