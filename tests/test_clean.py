@@ -61,7 +61,7 @@ def test_the_tab_gives_what_the_library_gives(run, voices):
         assert len(samples) == len(wanted) == 40000
         assert np.corrcoef(samples, wanted)[0, 1] > 0.99
         assert np.std(samples) == pytest.approx(np.std(wanted), rel=0.05)
-        assert Path(picture).read_bytes()[:4] == b"\x89PNG" and "voice-atlas-" in sound
+        assert Path(picture).read_bytes()[:4] == b"\x89PNG" and "voice-atlas-noisy-clean-" in sound
         kept = "one voice" if voice else "all speech"
         for words in (rf"Kept\*\* {kept}, strength 1", r"-?\d+\.\d dB", r"factor\*\* \d\.\d+", "tiny-enh"):
             assert re.search(words, facts), (words, facts)

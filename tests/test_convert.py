@@ -242,11 +242,12 @@ def run(voices, tmp_path):
         semitones=0,
         seed=0,
         detail=0.5,
+        rate=audio.RATE,
         taken=None,
     ):
-        given = (source, target, consent, strength, pitch, semitones, seed, detail)
+        given = (source, target, consent, strength, pitch, semitones, seed, detail, rate)
         request = SimpleNamespace(session_hash="a")
-        return on_page(*given, taken, request) if taken else function(*given, request)
+        return on_page(*given, taken, None, request) if taken else function(*given, request)
 
     return ask
 
@@ -262,7 +263,7 @@ def test_the_tab_gives_what_the_library_gives(run, voices):
         len(samples) == 40000
         and np.corrcoef(samples, voices.convert(source, target, seed=4, detail=0.5).wav)[0, 1] > 0.99
     )
-    assert Path(picture).read_bytes()[:4] == b"\x89PNG" and "voice-atlas-" in sound
+    assert Path(picture).read_bytes()[:4] == b"\x89PNG" and "voice-atlas-source-as-voice-" in sound
     for wanted in (
         r"-?\d\.\d\d to the voice asked for, -?\d\.\d\d to the source",
         r"Real-time factor\*\* \d\.\d+",
@@ -276,7 +277,34 @@ def test_the_tab_gives_what_the_library_gives(run, voices):
 def test_a_voice_from_the_atlas_will_do(run):
     """Catches a target that must be a clip although another tab sent a voice."""
     taken = {"name": "a point", "spk_emb": np.eye(16)[0].tolist()}
-    assert len(audio.load(run(target=None, taken=taken)[0])[1]) == 40000
+    sound, _, _, pair, kept, *_ = run(target=None, taken=taken)
+    assert len(audio.load(sound)[1]) == 40000 and "source-as-a-point" in sound
+    assert [button["label"] for button in pair["value"]] == ["Compare: source", "Compare: result"]
+    assert kept[0].paths[0] == sound and kept[0].taken == taken and kept[0].fields[1] is None
+
+
+def test_a_result_stands_beside_source_and_voice_and_in_the_list(voices, tmp_path):
+    """Catches settings that come back in another order than the fields of the page."""
+    _, on_page, _ = tab.callbacks(voices, tmp_path)
+    paths = [str(tmp_path / f"{name}.wav") for name in ("source", "voice")]
+    for path, clip in zip(paths, (SOURCE, VOICE), strict=True):
+        audio.save(path, *clip)
+    settings = (0.9, 0.8, -1, 3, 0.7)
+    given = (*paths, True, *settings, audio.RATE, None, None, SimpleNamespace(session_hash="a"))
+    *_, pair, kept, _, _, _ = on_page(*given)
+    assert [button["label"] for button in pair["value"]] == [
+        "Compare: source",
+        "Compare: voice",
+        "Compare: result",
+    ]
+    assert kept[0].fields == (*paths, None, None, *settings, audio.RATE)
+    with gr.Blocks() as page:
+        tab.build(context.Context(voices, None, gr.State()))
+    use = next(fn for fn in page.fns.values() if fn.api_name == "use")
+    run = next(fn for fn in page.fns.values() if fn.api_name == "convert_on_page")
+    fields = use.outputs[: len(kept[0].fields)]
+    assert [fields[0], fields[1], *fields[4:]] == [*run.inputs[:2], *run.inputs[3:-2]]
+    assert use.outputs[len(fields)] == run.inputs[2], "the box of consent"
 
 
 def test_consent_is_asked_where_somebody_may_speak(run, tmp_path):
@@ -306,6 +334,8 @@ def test_consent_is_asked_where_somebody_may_speak(run, tmp_path):
         (dict(source="gone.wav"), "not uploaded here"),
         (dict(target="/etc/hostname"), "Voice to borrow: .*not uploaded here"),
         (dict(semitones=13), "Semitones: 13 is out of range"),
+        (dict(rate=44100), "Output rate: 44100 Hz is not made here"),
+        (dict(rate=None), "Output rate: it is empty"),
     ],
 )
 def test_the_tab_refuses_in_words(run, more, said):

@@ -98,6 +98,8 @@ def test_the_tab_gives_what_the_library_gives(ask, voices, mixture):
     found = voices.extract(mixture, 2)
     assert len(players) == 4 and players[2:] == [None, None] and len(numbers) == 2
     assert Path(image).read_bytes()[:4] == b"\x89PNG"
+    name = Path(mixture).stem
+    assert [f"{name}-voice-{i + 1}-" in Path(path).name for i, path in enumerate(players[:2])] == [True, True]
     for path, speech, vectors in zip(players, found, numbers):
         samples = audio.load(path)[1]
         np.testing.assert_allclose(samples, as_file(speech), atol=2e-3)
@@ -171,6 +173,7 @@ def test_only_chosen_voices_speak(voices, mixture, tmp_path):
     for held, ticked in ((hand, True), (virtual, False)):
         path, words = speak("Hello there.", held, tab.LABELS[0], ticked)
         assert len(audio.load(path)[1]) > 1000 and "s of speech" in words
+        assert Path(path).name.startswith("voice-atlas-voice-1-hello-there-")
     voice, tabs = take("atlas", hand, tab.LABELS[0], True)
     assert tabs.selected == "atlas" and voice["person"] is True
     assert take("atlas", virtual, tab.LABELS[0], False)[0]["person"] is False

@@ -14,9 +14,10 @@ from lib import audio
 from lib.tabs import hints, permits, speak, visitor
 from lib.voices.speak import PAUSE
 
-RESULTS = 4  # outputs of Speak before the lines of hints: player, sound, picture, facts
+RESULTS = speak.SHOWN  # outputs of Speak before the lines of hints
 TWO = "The ferry leaves at noon. Pack your lunch."
-NOTHING = ({}, gr.skip(), {"props": gr.skip(), "__type__": "update"})  # updates that leave all as it is
+# Updates that leave all as it is; None is what a page hears of a gr.State.
+NOTHING = ({}, gr.skip(), {"props": gr.skip(), "__type__": "update"}, None)
 
 
 class Page:
@@ -27,9 +28,9 @@ class Page:
         self.client = Client(self.url, verbose=False, httpx_kwargs=PATIENT)
         self.run = next(fn for fn in self.demo.fns.values() if fn.api_name == "speak_on_page")
 
-    def speak(self, reference, text=TWO, consent=False, seed=0, speed=1.0, expressiveness=0.1):
+    def speak(self, reference, text=TWO, consent=False, seed=0, speed=1.0, expressiveness=0.1, rate=16000):
         """All answers to a click on Speak."""
-        given = [text, reference, consent, seed, speed, expressiveness, None]
+        given = [text, reference, consent, seed, speed, expressiveness, rate, None, None]
         return answers(self.url, self.run._id, given, self.client.session_hash)
 
 
@@ -65,7 +66,7 @@ def test_sentences_come_one_by_one_and_the_whole_at_the_end(page, example, tiny_
     given = page.speak(example)
     first, whole = given[0]["output"]["data"], given[-1]["output"]["data"]
     assert given[0]["msg"] == "process_generating" and len(first[0]["sounds"]) == 1 and first[0]["of"] == 2
-    assert all(update == gr.skip() for update in first[1:RESULTS]), "the last result is touched too early"
+    assert all(update in NOTHING for update in first[1:RESULTS]), "the last result is touched too early"
     pieces = collected(given)
     _, result = audio.load(whole[1]["path"])
     speech = tiny_voices.speak(TWO, next(iter(speak.examples().values())))
@@ -88,6 +89,7 @@ WRONG = {
     "Speed": dict(speed=9),
     "Expressiveness": dict(expressiveness=None),
     "What to say": dict(text="½" * 1000),
+    "Output rate": dict(rate=44100),
 }
 
 
@@ -162,7 +164,7 @@ def events(page, block, kind):
 
 def test_consent_goes_when_the_clip_does(page):
     """Catches a tick for one clip that serves for the next."""
-    _, reference, ticked, *_, taken = page.run.inputs
+    _, reference, ticked, *_, taken, _ = page.run.inputs
     for block, kind in (
         (reference, "upload"),
         (reference, "stop_recording"),

@@ -9,12 +9,13 @@ import pytest
 from lib.tabs import permalink, speak, visitor
 
 ASKED = {"text": "Bread & butter, 50 % off?", "voice": "Birch, deep", "seed": 7, "speed": 1.5}
+MORE = {"expressiveness": 0.25, "rate": 24000}
 
 
 def test_a_link_brings_back_what_it_was_made_of():
     """Catches a field that is lost, and a text with signs that mean something in an address."""
-    query = "?" + urlencode({"tab": "speak"} | ASKED | {"expressiveness": 0.25})
-    assert permalink.read(query, speak.EXAMPLES) == ASKED | {"expressiveness": 0.25}
+    query = "?" + urlencode({"tab": "speak"} | ASKED | MORE)
+    assert permalink.read(query, speak.EXAMPLES) == ASKED | MORE
     assert permalink.read("", speak.EXAMPLES) == permalink.read(None, speak.EXAMPLES) == {}
 
 
@@ -25,6 +26,7 @@ def test_a_link_brings_back_what_it_was_made_of():
         dict(seed="nan"),
         dict(speed=9),
         dict(expressiveness="lively"),
+        dict(rate=44100),
         dict(voice="/etc/passwd"),
         dict(text="a" * 2000),
     ],
@@ -42,8 +44,8 @@ def test_the_page_fills_its_fields_from_its_address(server):
     (fill,) = [fn for fn in demo.fns.values() if fn.js == permalink.READ]
     assert (demo._id, "load") in fill.targets and not fill.queue
     *values, clip = fill.fn(urlencode(ASKED))
-    assert values == [*ASKED.values(), gr.skip()] and Path(clip).stem == "birch"
-    assert fill.fn("") == (*[gr.skip()] * 6,)
+    assert values == [*ASKED.values(), gr.skip(), gr.skip()] and Path(clip).stem == "birch"
+    assert fill.fn("") == (*[gr.skip()] * 7,)
     assert [block.label for block in fill.outputs[:1]] == [speak.TEXT]
     (write,) = [fn for fn in demo.fns.values() if fn.js == permalink.WRITE]
     assert write.inputs == fill.outputs[:-1], "the sound of a visitor stays with the visitor"

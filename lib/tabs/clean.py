@@ -72,13 +72,13 @@ def heard(recording, folder):
         return audio.load(visitor.clip(recording, folder))
 
 
-def write(folder, speech, before):
-    """Paths of the result and of a picture of it under the recording before [T], files of their own."""
+def write(folder, speech, before, recording):
+    """Paths of the result, called after `recording`, and of a picture of it under the sound before [T]."""
     most = int(DRAWN_SECONDS * speech.rate)
     sounds = {"Before": (speech.rate, before[:most]), "After": (speech.rate, speech.wav[:most])}
     image = visitor.fresh(folder, ".png")
     convert.picture(sounds).savefig(image, dpi=speaking.DPI)
-    return visitor.save(speech, folder), image
+    return visitor.save(speech, folder, f"{Path(recording).stem} clean"), image
 
 
 def callbacks(voices, folder):
@@ -111,7 +111,7 @@ def callbacks(voices, folder):
                 cancelled=stops.asked(request),
             )
             before = voices.enhance(clip, strength=0.0).wav
-        return *write(folder, speech, before), facts(voices, speech, before)
+        return *write(folder, speech, before, recording), facts(voices, speech, before)
 
     def clean(
         recording,

@@ -1,11 +1,13 @@
 """The tab Convert: what you say, in a borrowed voice."""
 
 import functools
+from dataclasses import dataclass
+from pathlib import Path
 
 import gradio as gr
 
 from lib import audio, show
-from lib.tabs import about, context, endpoints, permits, speak, visitor
+from lib.tabs import about, context, endpoints, history, permits, plays, rates, speak, visitor
 from lib.tabs.hints import Hints
 from lib.voices.convert import JUDGED, chosen
 
@@ -16,6 +18,7 @@ SOURCE = "Source"  # name of a field, on the page and in messages
 OCTAVE = 12  # semitones
 EARLY = 0.3  # word error rate above which a visitor is warned: a sentence is hard to follow then
 OF_LENGTH = ("Only", "The clip has")  # how notes about length begin: a source is used as it is
+SHOWN = 8  # components in which the page shows a result: those of `results` and of the history
 PICTURE = dict(width=6.4, height=2.0)  # inches: readable on a phone
 
 
@@ -77,11 +80,11 @@ def picture(sounds):
     return fig
 
 
-def write(folder, speech, sounds):
-    """(path of the sound, path of the picture), files of their own."""
+def write(folder, speech, sounds, words):
+    """(path of the sound, called after `words`, path of the picture), files of their own."""
     image = visitor.fresh(folder, ".png")
     picture(sounds).savefig(image, dpi=speak.DPI)
-    return visitor.save(speech, folder), image
+    return visitor.save(speech, folder, words), image
 
 
 def check_settings(strength, pitch, semitones, seed, detail):
@@ -107,32 +110,55 @@ def heard(source, folder):
     return clip
 
 
-def converted(voices, folder, fields, settings, taken, cancelled, progress):
-    """(path of the sound, path of the picture, facts) of what a visitor asked for.
+@dataclass(frozen=True)
+class Converted:
+    """What was made for a visitor.
 
-    fields: source, target, and whether the box of consent is ticked.  Raises WrongField."""
-    source, target, ticked = fields
+    paths: of the sound, and of the picture.  words: facts.  sounds: {title: (rate, wav [T])}, source, voice
+    where it is a clip, and result.  name: what it is called."""
+
+    paths: tuple
+    words: str
+    sounds: dict
+    name: str
+
+
+def converted(voices, folder, fields, settings, taken, cancelled, progress):
+    """The Converted that a visitor asked for.
+
+    fields: source, target, whether the box of consent is ticked, rate in Hz.  Raises WrongField."""
+    source, target, ticked, rate = fields
     settings = check_settings(*settings)
+    rate = rates.check(voices, rate)
     clip = heard(source, folder)
     with visitor.field(speak.VOICE):
         needs_consent = permits.asks([source, target], folder, None if target else taken)
     if needs_consent:
         permits.require(ticked)
     progress(0, desc="listening to both clips")
-    _, spk_emb, _ = speak.borrowed(voices, target, taken, folder)
+    voice, spk_emb, _ = speak.borrowed(voices, target, taken, folder)
     speech = voices.convert(
         clip,
-        spk_emb,
+        voice,
         **settings,
         progress=lambda share, words: progress(share, desc=words),
         cancelled=cancelled,
     )
-    voice = audio.load(target) if target else None
+    speech = voices.upsample(speech, rate)
     sounds = {"Source": (audio.RATE, audio.source(clip))}
-    if voice:
+    if target:
         sounds["Voice"] = (audio.RATE, audio.prepare(voice))
     sounds["Result"] = (speech.rate, speech.wav)
-    return *write(folder, speech, sounds), facts(voices, speech, spk_emb, clip, notes(clip, voice))
+    name = f"{Path(source).stem} as {Path(target).stem if target else taken['name']}"
+    lines = facts(voices, speech, spk_emb, clip, notes(clip, voice if target else None))
+    lines += rates.line(voices, speech)
+    return Converted(write(folder, speech, sounds, name), lines, sounds, name)
+
+
+def compared(made):
+    """Update of the buttons that play source, voice and result, equally loud; the result as it was saved."""
+    sounds = made.sounds | {"Result": audio.load(made.paths[0])}
+    return gr.update(value=plays.side_by_side(sounds), visible=True)
 
 
 def callbacks(voices, folder):
@@ -150,12 +176,15 @@ def callbacks(voices, folder):
         semitones,
         seed,
         detail,
+        output_rate,
         request: gr.Request,
         progress=gr.Progress(),  # noqa: B008  gradio reads the default
     ):
         """Say what a source says, at its pace, in the voice of another clip."""
-        fields, settings = (source, target, consent), (strength, pitch, semitones, seed, detail)
-        return converted(voices, folder, fields, settings, None, stops.asked(request), progress)
+        fields = (source, target, consent, output_rate)
+        settings = (strength, pitch, semitones, seed, detail)
+        made = converted(voices, folder, fields, settings, None, stops.asked(request), progress)
+        return *made.paths, made.words
 
     def convert_on_page(
         source,
@@ -166,13 +195,20 @@ def callbacks(voices, folder):
         semitones,
         seed,
         detail,
+        output_rate,
         taken,
+        kept,
         request: gr.Request,
         progress=gr.Progress(),  # noqa: B008  gradio reads the default
     ):
-        """The same, where a voice may have been sent from another tab."""
-        fields, settings = (source, target, consent), (strength, pitch, semitones, seed, detail)
-        return converted(voices, folder, fields, settings, taken, stops.asked(request), progress)
+        """The same, where a voice may have been sent from another tab; kept: results of this visit."""
+        fields = (source, target, consent, output_rate)
+        settings = (strength, pitch, semitones, seed, detail)
+        made = converted(voices, folder, fields, settings, taken, stops.asked(request), progress)
+        examples = (speak.example_of(source), speak.example_of(target))
+        used = (source, target, *examples, *settings, output_rate)
+        kept = history.added(kept, made.name, made.paths, used, None if target else taken)
+        return *made.paths, made.words, compared(made), *history.shown(kept)
 
     return convert, convert_on_page, stops.press
 
@@ -187,9 +223,9 @@ def warning(card):
     )
 
 
-def settings(hints):
-    """The fields of the accordion: strength, pitch, semitones, seed, detail, each with its line of hints."""
-    with gr.Accordion("Strength, pitch, detail, seed", open=False):
+def settings(voices, hints):
+    """The fields of the accordion: strength, pitch, semitones, seed, detail, rate, each with its line."""
+    with gr.Accordion("Strength, pitch, detail, seed, rate", open=False):
         strength = gr.Slider(
             0.0,
             1.0,
@@ -221,11 +257,12 @@ def settings(hints):
         seed = gr.Number(0, label="Seed", info="The same seed gives the same sound.", step=1)
         for name in ("Strength", "Pitch", "Semitones", "Detail", "Seed"):
             hints.beside(name)
+        rate = rates.build(voices, hints)
     for slider, low in ((strength, 0), (pitch, 0), (semitones, -OCTAVE), (detail, 0)):
         check = functools.partial(visitor.number, name=slider.label, low=low, high=slider.maximum)
         hints.watch(slider.label, [context.lenient(slider)], check)
     hints.watch("Seed", [seed], visitor.seed)
-    return strength, pitch, semitones, seed, detail
+    return strength, pitch, semitones, seed, detail, rate
 
 
 def publish(convert, example):
@@ -240,6 +277,7 @@ def publish(convert, example):
             endpoints.number("Semitones", f"Added to the pitch, {-OCTAVE} to {OCTAVE}", 0),
             endpoints.number("Seed", f"A whole number from 0 to {visitor.SEEDS - 1:,}", 0),
             endpoints.number("Detail", "0 to 1: how closely the result follows the source", 1.0),
+            rates.published(),
         ]
         gives = [
             endpoints.sound("Speech", "The sound, a wav file"),
@@ -250,7 +288,7 @@ def publish(convert, example):
 
 
 def results():
-    """The sound, its picture and its facts."""
+    """The sound, its picture, its facts, and it beside source and voice."""
     result = gr.Audio(
         label="Result",
         interactive=False,
@@ -259,6 +297,7 @@ def results():
         waveform_options=context.colours(),
         elem_classes="result",
     )
+    pair = plays.build(visible=False, padding=False)
     drawn = gr.Image(
         show_label=False,
         label="Spectrograms",
@@ -269,19 +308,19 @@ def results():
         "time goes right, frequency goes up",
     )
     line = gr.Markdown(elem_classes="check")
-    return result, drawn, line
+    return result, drawn, line, pair
 
 
 def clips(hints, paths):
     """Both uploads with their examples {label: path}, and what is said about each.
 
-    Returns (source, its report, target, choice among its examples, its report)."""
+    Returns (source, target, the choices among their examples, the reports on both)."""
     with gr.Row():
         with gr.Column(min_width=300):
             source = context.upload(
                 f"{SOURCE}: what to say, and how (1 to 60 s)", paths[FIRST], elem_id="source", render=False
             )
-            context.example_radio(paths, "Example sources", source, FIRST)
+            own = context.example_radio(paths, "Example sources", source, FIRST)
             source.render()
             hints.beside(SOURCE)
             checked = gr.Markdown(report(paths[FIRST]), elem_id="check-source", elem_classes="check")
@@ -298,7 +337,7 @@ def clips(hints, paths):
             checked_target = gr.Markdown(
                 speak.report(paths[speak.FIRST]), elem_id="check-target", elem_classes="check"
             )
-    return source, checked, target, choice, checked_target
+    return source, target, own, choice, checked, checked_target
 
 
 def build(page):
@@ -311,29 +350,31 @@ def build(page):
     judged = JUDGED[chosen(voices, None)]
     gr.Markdown(warning(voices.bundle.card(judged)))
     hints = Hints()
-    source, checked, target, choice, checked_target = clips(hints, paths)
-    fields = settings(hints)
+    source, target, own, choice, checked, checked_target = clips(hints, paths)
+    fields = settings(voices, hints)
     consent = permits.box(CONSENT)
     hints.beside("Consent")
     with gr.Row():
         go = gr.Button("Convert", variant="primary", min_width=120, scale=3)
         halt = gr.Button("Stop", min_width=80)
     hints.beside()
-    result, drawn, line = results()
+    shown = results()
+    made = history.History(hints)
     about.build(about.model(voices.bundle, judged), "convert")
-    folder = result.GRADIO_CACHE
+    folder = source.GRADIO_CACHE
     convert, convert_on_page, stop = callbacks(voices, folder)
     publish(convert, paths[speak.FIRST])
     run = go.click(
-        hints.telling(convert_on_page, results=3),
-        [source, target, consent, *fields, taken],
-        [result, drawn, line, *hints.outputs()],
+        hints.telling(convert_on_page, results=SHOWN),
+        [source, target, consent, *fields, taken, made.state],
+        [*shown, *made.outputs(), *hints.outputs()],
         api_visibility="private",
         concurrency_limit=context.OTHERS_AT_ONCE,
         scroll_to_output=True,
-        show_progress_on=[result],
+        show_progress_on=shown[:1],
     )
     hints.stop(halt, stop, run)
+    made.connect([source, target, own, choice, *fields], [source, target], consent, taken, shown)
     hints.watch(SOURCE, [source])
     hints.watch(speak.VOICE, [target, taken])
     hints.watch("Consent", [consent, source, target, taken])

@@ -218,7 +218,7 @@ class Desk:
     def clip(self, name):
         """Path of what a dot says: shipped, spoken by our own synthesiser, and marked as that."""
         rate, wav = audio.load(self.atlas.clip(self.at[name]))
-        return visitor.save(Speech(rate, wav, {"checkpoint": "tts"}), self.folder)
+        return visitor.save(Speech(rate, wav, {"checkpoint": "tts"}), self.folder, name)
 
     def told(self, name, method, own):
         """A voice in values: its name, its place [2] on the map or None, {neighbour: true cosine}."""
@@ -229,12 +229,13 @@ class Desk:
             "neighbours": {self.names[i]: float(cosine) for i, cosine in self.near(name, own)},
         }
 
-    def say(self, words, spk_emb):
-        """(path of the sound, facts about it)."""
+    def say(self, words, spk_emb, name):
+        """(path of the sound, called after the voice `name` and the words, facts about it)."""
         begun = time.monotonic()
         speech = speak.say(self.voices, words, spk_emb, WORDS)
         facts = speak.facts(self.voices, speech, time.monotonic() - begun, spk_emb, ())
-        return visitor.save(speech, self.folder), facts + speak.unread(words)
+        path = visitor.save(speech, self.folder, f"{name} {words}")
+        return path, facts + speak.unread(words)
 
     def ask(self, names, own, allowed):
         """Raise WrongField unless every real person among the voices has allowed it."""
@@ -266,7 +267,7 @@ class Desk:
         self.check_method(method)
         spk_emb = self.vector(point, own)
         self.ask([point], own, allowed)
-        sound, heard = self.say(words, spk_emb)
+        sound, heard = self.say(words, spk_emb, point)
         return sound, self.facts(point, method, own, heard)
 
     def mixture(self, one, two, share, noise, draw, own, allowed):
@@ -290,14 +291,14 @@ class Desk:
         """Mix two voices and say something in what comes out."""
         self.check_method(method)
         own = self.mixture(one, two, share, noise, draw, own, allowed)
-        sound, heard = self.say(words, self.vector(MIXED, own))
+        sound, heard = self.say(words, self.vector(MIXED, own), MIXED)
         facts = self.facts(MIXED, method, own, heard)
         return own, sound, self.told(MIXED, method, own), facts, self.file_of(MIXED, own)
 
     def mix_on_page(self, one, two, share, noise, draw, words, method, own, allowed):
         """The same, as updates of the page."""
         own = self.mixture(one, two, share, noise, draw, own, allowed)
-        sound, heard = self.say(words, self.vector(MIXED, own))
+        sound, heard = self.say(words, self.vector(MIXED, own), MIXED)
         return own, MIXED, sound, *self.scene(MIXED, one, two, method, own, heard)
 
     def brought(self, name, spk_emb, own):
@@ -335,7 +336,7 @@ class Desk:
     def place_on_page(self, clip, consent, two, method, own):
         """Place the voice of an uploaded clip, and let it say the sample."""
         spk_emb = self.heard(clip, consent)
-        sound, _ = self.say(speak.SAMPLE, spk_emb)
+        sound, _ = self.say(speak.SAMPLE, spk_emb, MINE)
         return self.in_hand(MINE, sound, two, method, self.brought(MINE, spk_emb, own))
 
     def load(self, file, consent, two, method, own):
@@ -344,7 +345,7 @@ class Desk:
         with visitor.field(FILE):
             path = visitor.uploaded(file, self.folder)
             spk_emb = read_voice(path, self.atlas.config.encoder, self.emb.shape[1])
-        sound, _ = self.say(speak.SAMPLE, spk_emb)
+        sound, _ = self.say(speak.SAMPLE, spk_emb, LOADED)
         return self.in_hand(LOADED, sound, two, method, self.brought(LOADED, spk_emb, own))
 
     def receive(self, taken, two, method, own):

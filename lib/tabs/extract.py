@@ -104,19 +104,23 @@ def listened(mixture, second, folder):
 class Found:
     """What was taken apart for one visitor.
 
-    people: a Speech each.  image: path of the picture, which label describes.  words: facts.
+    people: a Speech each.  image: path of the picture, which label describes.  words: facts.  name: what was
+    taken apart.
     hand: what a gr.State keeps, {"voices": lists of D numbers, "person": whether one may be somebody's}."""
 
     people: list
     image: str
     label: str
     words: str
+    name: str
     hand: dict
 
     def sounds(self, folder):
         """Paths of the sounds, one for each of LABELS, None where there are fewer people."""
-        paths = [visitor.save(speech, folder) for speech in self.people]
-        return paths + [None] * (len(LABELS) - len(paths))
+        paths = [None] * len(LABELS)
+        for i, speech in enumerate(self.people):
+            paths[i] = visitor.save(speech, folder, f"{self.name} voice {i + 1}")
+        return paths
 
     def numbers(self):
         """The vectors of each voice, for the eye."""
@@ -152,7 +156,7 @@ def apart(voices, folder, mixture, second, people, ticked, progress):
     figure.savefig(image, dpi=speaking.DPI)
     words = facts(voices, heard, people == "Tell me", audio.check(clip).problems)
     hand = {"voices": [speech.facts["spk_emb"].tolist() for speech in heard], "person": is_person}
-    return Found(heard, image, figure.get_label(), words, hand)
+    return Found(heard, image, figure.get_label(), words, Path(mixture).stem, hand)
 
 
 def callbacks(voices, folder):
@@ -189,7 +193,8 @@ def callbacks(voices, folder):
         spk_emb = chosen(hand, choice, consent)
         speech = speaking.say(voices, text, spk_emb, TEXT)
         line = f"- {speech.facts['seconds']:.1f} s of speech in {speech.facts['took']:.2f} s"
-        return visitor.save(speech, folder), line + speaking.unread(text)
+        name = f"voice {LABELS.index(choice) + 1} {text}"
+        return visitor.save(speech, folder, name), line + speaking.unread(text)
 
     def take(tab, hand, choice, consent):
         """The voice for another tab, and the tab."""

@@ -7,8 +7,9 @@ from gradio.context import Context
 
 from lib.tabs import context, visitor
 from lib.voices.speak import FASTEST, LIMIT, SLOWEST
+from lib.voices.upsample import RATES
 
-NAMES = ("text", "voice", "seed", "speed", "expressiveness")  # in the address
+NAMES = ("text", "voice", "seed", "speed", "expressiveness", "rate")  # in the address
 # JavaScript: the address of the page with the fields in it.  Nothing is sent to the server.
 WRITE = f"""(...fields) => {{
   const place = new URL(window.location.href);
@@ -46,6 +47,7 @@ def read(address, voices):
         "seed": lambda value: visitor.seed(float(value)),
         "speed": lambda value: visitor.number(float(value), "Speed", SLOWEST, FASTEST),
         "expressiveness": lambda value: visitor.number(float(value), "Expressiveness", 0, 1),
+        "rate": lambda value: RATES[RATES.index(int(value))],
     }
     asked = {name: given(values, name, check) for name, check in checks.items()}
     return {name: value for name, value in asked.items() if value is not None}
@@ -54,7 +56,7 @@ def read(address, voices):
 def build(text, choice, settings, reference, paths):
     """Lay out the button and the link, and fill the fields from the address when the page opens.
 
-    settings: the fields seed, speed, expressiveness.  paths: {example voice: path}."""
+    settings: the fields seed, speed, expressiveness, rate.  paths: {example voice: path}."""
     write = gr.Button("Link to this text, voice and settings", size="md")
     link = gr.Textbox(
         label="Link: it holds no sound, and a clip of your own stays with you",

@@ -11,10 +11,10 @@ import numpy as np
 
 from lib import audio, show, text
 from lib.data import corpus
-from lib.tabs import about, context, endpoints, permalink, permits, player, visitor
+from lib.tabs import about, context, endpoints, history, permalink, permits, player, plays, rates, visitor
 from lib.tabs.hints import Hints
 from lib.voices.speak import FASTEST, LIMIT, SLOWEST, check_request
-from lib.voices.speech import joined
+from lib.voices.speech import is_clip, joined
 
 NAME, NEEDS = "Speak", ("speaker_encoder", "tts")
 SAMPLE = "The kettle sings, the window is open, and somebody else's voice is saying good morning to you."
@@ -30,6 +30,7 @@ EXAMPLES = {
 FIRST = "Cedar, medium"
 CONSENT = "I may use this voice: it is mine, or its owner agreed."
 TEXT, VOICE = "What to say", "Voice to borrow"  # names of fields, on the page and in messages
+SHOWN = 9  # components in which the page shows a result: those of `results` and of the history
 PICTURE = (6.4, 3)  # inches: narrower than in lessons, readable on a phone
 DPI = 160
 
@@ -163,27 +164,29 @@ def unread(words):
 
 @dataclass(frozen=True)
 class Wish:
-    """What a visitor asked for, after all checks; took: s that they needed; name: of the voice."""
+    """What a visitor asked for, after all checks; rate: Hz; took: s that they needed; name: of the voice."""
 
     words: str
     voice: object  # a clip or an embedding
     spk_emb: np.ndarray
     notes: tuple
     settings: dict
+    rate: int
     took: float
     name: str
 
 
 def wished(voices, folder, fields, taken):
-    """The Wish in the fields (text, reference, consent, seed, speed, expressiveness) of a visitor.
+    """The Wish in the fields (text, reference, consent, seed, speed, expressiveness, rate) of a visitor.
 
     Raises WrongField for the first that is wrong."""
-    words, reference, ticked, seed, speed, expressiveness = fields
+    words, reference, ticked, seed, speed, expressiveness, rate = fields
     settings = {
         "seed": visitor.seed(seed),
         "speed": visitor.number(speed, "Speed", SLOWEST, FASTEST),
         "noise_scale": visitor.number(expressiveness, "Expressiveness", 0, 1),
     }
+    rate = rates.check(voices, rate)
     check_text(words, settings["speed"])
     begun = time.monotonic()
     with visitor.field(VOICE):
@@ -192,7 +195,46 @@ def wished(voices, folder, fields, taken):
         permits.require(ticked)
     voice, spk_emb, notes = borrowed(voices, reference, taken, folder)
     name = Path(reference).stem if reference else taken["name"]
-    return Wish(words, voice, spk_emb, tuple(notes), settings, time.monotonic() - begun, name)
+    return Wish(words, voice, spk_emb, tuple(notes), settings, rate, time.monotonic() - begun, name)
+
+
+def example_of(clip):
+    """Label of the example voice that a clip is; None for any other clip, and for none."""
+    names = {label.split(",")[0].lower(): label for label in EXAMPLES}
+    is_example = bool(clip) and permits.VIRTUAL.holds(clip)
+    return names.get(Path(clip).stem) if is_example else None
+
+
+def compared(voice, sound):
+    """Update of the buttons that play a clip of the voice and the file of the result, equally loud.
+
+    They are not there for a voice without a clip."""
+    if not is_clip(voice):
+        return gr.update(value=[], visible=False)
+    sounds = {"Voice": (audio.RATE, audio.prepare(voice)), "Result": audio.load(sound)}
+    return gr.update(value=plays.side_by_side(sounds), visible=True)
+
+
+def sentences(voices, wish, cancelled, progress):
+    """Yield a Speech for each sentence of a Wish."""
+    stream = voices.stream(
+        wish.words,
+        wish.voice,
+        **wish.settings,
+        progress=lambda share, words: progress(share, desc=words),
+        cancelled=cancelled,
+    )
+    for piece in stream:
+        yield voices.upsample(piece, wish.rate)
+
+
+def answer(voices, folder, wish, pieces):
+    """(path of the sound, path of its spectrogram, facts) of the sentences of a Wish."""
+    speech = joined(pieces)
+    took = wish.took + speech.facts["took"]
+    lines = facts(voices, speech, took, wish.spk_emb, wish.notes)
+    lines += rates.line(voices, speech) + unread(wish.words)
+    return *write(folder, speech, f"{wish.name} {wish.words}"), lines
 
 
 def callbacks(voices, folder):
@@ -201,23 +243,6 @@ def callbacks(voices, folder):
     All they keep is when each visitor last pressed Stop."""
     stops = visitor.Stops()
 
-    def sentences(wish, request, progress):
-        """A Speech for each sentence of a Wish."""
-        return voices.stream(
-            wish.words,
-            wish.voice,
-            **wish.settings,
-            progress=lambda share, words: progress(share, desc=words),
-            cancelled=stops.asked(request),
-        )
-
-    def answer(wish, pieces):
-        """(path of the sound, path of its spectrogram, facts)."""
-        speech = joined(pieces)
-        took = wish.took + speech.facts["took"]
-        lines = facts(voices, speech, took, wish.spk_emb, wish.notes) + unread(wish.words)
-        return *write(folder, speech, f"{wish.name} {wish.words}"), lines
-
     def speak(
         text,
         reference,
@@ -225,13 +250,15 @@ def callbacks(voices, folder):
         seed,
         speed,
         expressiveness,
+        output_rate,
         request: gr.Request,
         progress=gr.Progress(),  # noqa: B008  gradio reads the default
     ):
         """Say a text in the voice of a clip, or in a virtual voice."""
-        fields = (text, reference, consent, seed, speed, expressiveness)
+        fields = (text, reference, consent, seed, speed, expressiveness, output_rate)
         wish = wished(voices, folder, fields, None)
-        return answer(wish, list(sentences(wish, request, progress)))
+        pieces = list(sentences(voices, wish, stops.asked(request), progress))
+        return answer(voices, folder, wish, pieces)
 
     def speak_on_page(
         text,
@@ -240,18 +267,26 @@ def callbacks(voices, folder):
         seed,
         speed,
         expressiveness,
+        output_rate,
         taken,
+        kept,
         request: gr.Request,
         progress=gr.Progress(),  # noqa: B008  gradio reads the default
     ):
-        """Yield what the player and the results show after every sentence, and at the end."""
+        """Yield what the player and the results show after every sentence, and at the end.
+
+        kept: results of this visit."""
         progress(0, desc="listening to the reference")
-        fields = (text, reference, consent, seed, speed, expressiveness)
+        fields = (text, reference, consent, seed, speed, expressiveness, output_rate)
         wish = wished(voices, folder, fields, taken)
         stream = player.Stream(folder, len(parts_of(text)))
-        for piece in sentences(wish, request, progress):
-            yield stream.add(piece), gr.skip(), gr.skip(), gr.skip()
-        yield gr.skip(), *answer(wish, stream.pieces)
+        for piece in sentences(voices, wish, stops.asked(request), progress):
+            yield stream.add(piece), *[gr.skip()] * (SHOWN - 1)
+        sound, image, lines = answer(voices, folder, wish, stream.pieces)
+        used = (text, reference, example_of(reference), seed, speed, expressiveness, output_rate)
+        sent = None if reference else taken
+        kept = history.added(kept, f"{wish.name}: {text}", (sound, image), used, sent)
+        yield gr.skip(), sound, image, lines, compared(wish.voice, sound), *history.shown(kept)
 
     return speak, speak_on_page, stops.press
 
@@ -261,9 +296,9 @@ def receive(taken):
     return None, None, report(None, taken)
 
 
-def settings(hints):
-    """The fields of the accordion: seed, speed, expressiveness, each with its line of hints."""
-    with gr.Accordion("Seed, speed, expressiveness", open=False):
+def settings(voices, hints):
+    """The fields of the accordion: seed, speed, expressiveness, output rate, each with its line of hints."""
+    with gr.Accordion("Seed, speed, expressiveness, rate", open=False):
         seed = gr.Number(0, label="Seed", info="The same seed gives the same sound.", step=1)
         hints.beside("Seed")
         speed = gr.Slider(SLOWEST, FASTEST, 1.0, step=0.05, label="Speed", info="2 is twice as fast.")
@@ -277,8 +312,9 @@ def settings(hints):
             info="0 is always the same, 1 is lively and risky.",
         )
         hints.beside("Expressiveness")
+        rate = rates.build(voices, hints)
     hints.watch("Seed", [seed], visitor.seed)
-    fields = [seed, context.lenient(speed), context.lenient(expressiveness)]
+    fields = [seed, context.lenient(speed), context.lenient(expressiveness), rate]
     hints.watch("Speed", [speed], lambda value: visitor.number(value, "Speed", SLOWEST, FASTEST))
     hints.watch(
         "Expressiveness", [expressiveness], lambda value: visitor.number(value, "Expressiveness", 0, 1)
@@ -296,6 +332,7 @@ def publish(speak, example):
             endpoints.number("Seed", f"A whole number from 0 to {visitor.SEEDS - 1:,}", 0),
             endpoints.number("Speed", f"{SLOWEST:g} to {FASTEST:g}; 2 is twice as fast", 1.0),
             endpoints.number("Expressiveness", "0, always the same, to 1, lively and risky", 0.1),
+            rates.published(),
         ]
         gives = [
             endpoints.sound("Speech", "The sound, a wav file"),
@@ -306,7 +343,7 @@ def publish(speak, example):
 
 
 def results():
-    """What plays at once, the sound, its picture and its facts."""
+    """What plays at once, the sound, its picture, its facts, and it beside the voice."""
     playing = player.build()
     result = gr.Audio(
         label="Result",
@@ -316,6 +353,7 @@ def results():
         elem_id="result",
         elem_classes="result",
     )
+    pair = plays.build(visible=False, padding=False)
     picture = gr.Image(
         show_label=False,
         label="Spectrogram",
@@ -325,7 +363,7 @@ def results():
         alt_text="Mel spectrogram of the result: time goes right, frequency goes up",
     )
     line = gr.Markdown(elem_id="facts")
-    return playing, result, picture, line
+    return playing, result, picture, line, pair
 
 
 def build(page):
@@ -351,7 +389,7 @@ def build(page):
             reference.render()
             hints.beside(VOICE)
             checked = gr.Markdown(report(paths[FIRST]), elem_id="check")
-            fields = settings(hints)
+            fields = settings(voices, hints)
         with gr.Column(min_width=300):
             consent = permits.box(CONSENT)
             hints.beside("Consent")
@@ -359,23 +397,25 @@ def build(page):
                 go = gr.Button("Speak", variant="primary", min_width=120, scale=3)
                 halt = gr.Button("Stop", min_width=80)
             hints.beside()
-            playing, result, picture, line = results()
+            playing, *shown = results()
+            made = history.History(hints)
             permalink.build(text, choice, fields, reference, paths)
     speaking = "frames" if voices.bundle.has("frames") else "tts"
     about.build(about.model(voices.bundle, speaking), "speak")
-    folder = result.GRADIO_CACHE
+    folder = reference.GRADIO_CACHE
     speak, speak_on_page, stop = callbacks(voices, folder)
     publish(speak, paths[FIRST])
     run = go.click(
-        hints.telling(speak_on_page, results=4),
-        [text, reference, consent, *fields, taken],
-        [playing, result, picture, line, *hints.outputs()],
+        hints.telling(speak_on_page, results=SHOWN),
+        [text, reference, consent, *fields, taken, made.state],
+        [playing, *shown, *made.outputs(), *hints.outputs()],
         api_visibility="private",
         concurrency_limit=context.SPEAKERS_AT_ONCE,
         scroll_to_output=True,
-        show_progress_on=[result],
+        show_progress_on=shown[:1],
     )
     hints.stop(halt, stop, run)
+    made.connect([text, reference, choice, *fields], [reference], consent, taken, shown)
     reference.change(reporter(report, folder), [reference, taken], checked, **context.LIGHT)
     permits.connect(consent, [reference], folder, taken)
     hints.watch(TEXT, [text, fields[1]], check_text)

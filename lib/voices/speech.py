@@ -69,12 +69,13 @@ def result(bundle, name, wav, started, settings):
 
 
 def joined(pieces):
-    """One Speech of several that were made with the same settings, in their order."""
+    """One Speech of several of one rate that were made with the same settings, in their order."""
+    rate = pieces[0].rate
     wav = np.concatenate([piece.wav for piece in pieces])
     took = sum(piece.facts["took"] for piece in pieces)
-    seconds = len(wav) / audio.RATE
+    seconds = len(wav) / rate
     facts = {"seconds": seconds, "took": took, "real_time_factor": took / seconds}
-    return Speech(audio.RATE, wav, pieces[0].facts | facts)
+    return Speech(rate, wav, pieces[0].facts | facts)
 
 
 def finished(wav):

@@ -1,0 +1,160 @@
+"""What a visitor made on one tab in this visit, to hear again, keep, and use again.
+
+It stays on the server, in the visitor's own gr.State; its files go when the visitor says so, when the state
+ends, and an hour after they were made like all others."""
+
+import contextlib
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+
+from lib.tabs import context, visitor
+
+MOST = 12  # results that can be looked over
+MOST_BYTES = 20_000_000  # of their files: two of the longest at 48 kHz, or all twelve of ordinary length
+TITLE, EARLIER = "Results of this visit", "Earlier result"
+NOTE = "The newest comes first. They are kept for you alone, for an hour, or until you let them be forgotten."
+LETTERS = 60  # of a label
+
+
+@dataclass(frozen=True)
+class Result:
+    """number: the first of a visit is 1.  label: what it is called in the list.  paths: its sound, then its
+    picture.  fields: what the fields of the tab held.  taken: the voice from another tab, or None."""
+
+    number: int
+    label: str
+    paths: tuple
+    fields: tuple
+    taken: dict | None = None
+
+    def is_there(self):
+        """Whether its sound has not been deleted."""
+        return Path(self.paths[0]).is_file()
+
+    def size(self):
+        """Bytes of its files."""
+        return sum(Path(path).stat().st_size for path in self.paths if Path(path).is_file())
+
+
+def forget(results):
+    """Delete the files of results; None is none of them."""
+    for result in results or ():
+        for path in result.paths:
+            with contextlib.suppress(OSError):
+                Path(path).unlink(missing_ok=True)
+
+
+def added(results, words, paths, fields, taken=None):
+    """Give (the new Result, *results) within MOST and MOST_BYTES; the files of those beyond are deleted.
+
+    results: newest first, or None; those whose sound has gone are left out."""
+    number = results[0].number + 1 if results else 1
+    label = f"{number}. {words}"
+    if len(label) > LETTERS:
+        label = f"{label[: LETTERS - 1]}…"
+    kept, size = [], 0
+    for result in (Result(number, label, tuple(paths), tuple(fields), taken), *(results or ())):
+        size += result.size()
+        is_room = len(kept) < MOST and size <= MOST_BYTES
+        if not kept or (is_room and result.is_there()):  # the newest is there however long it is
+            kept.append(result)
+        else:
+            forget([result])
+    return tuple(kept)
+
+
+def chosen(results, label):
+    """The Result that is called `label`.  Raises WrongField where there is none, or its sound has gone."""
+    for result in results or ():
+        if result.label == label and result.is_there():
+            return result
+    raise visitor.WrongField(
+        TITLE, "choose one that is still there: they go an hour after they were made."
+    )
+
+
+def present(path):
+    """An uploaded clip of an earlier result, or None where it has been deleted."""
+    return path if path and Path(path).is_file() else None
+
+
+def shown(results):
+    """Updates of History.outputs() after `results` changed: none of them is chosen."""
+    labels = [result.label for result in results]
+    return (
+        results,
+        gr.Accordion(visible=bool(labels)),
+        gr.Radio(labels, value=None),
+        gr.Audio(value=None),
+    )
+
+
+class History:
+    """The list of one tab, laid out at once inside a gr.Blocks."""
+
+    def __init__(self, hints):
+        self.hints = hints
+        self.state = gr.State((), time_to_live=context.STATE_SECONDS, delete_callback=forget)
+        with gr.Accordion(TITLE, open=False, visible=False) as self.box:
+            gr.Markdown(NOTE)
+            self.choice = gr.Radio([], label=TITLE, elem_classes="history")
+            hints.beside(TITLE)
+            self.sound = gr.Audio(
+                label=EARLIER,
+                interactive=False,
+                autoplay=True,
+                buttons=["download"],
+                waveform_options=context.colours(),
+                elem_classes="result",
+            )
+            with gr.Row():
+                self.again = gr.Button("Use its settings again", min_width=120)
+                self.clear = gr.Button("Forget all results", min_width=120)
+
+    def outputs(self):
+        """What `shown` updates."""
+        return [self.state, self.box, self.choice, self.sound]
+
+    def connect(self, fields, clips, consent, taken, results):
+        """Let the buttons work.
+
+        fields: components in the order of Result.fields; clips: those of them that hold an upload, which may
+        be gone.  consent: the box, which an earlier tick does not fill.  taken: the gr.State of a voice from
+        another tab.  results: components that show the last result, and are emptied with the list."""
+        are_clips = [field in clips for field in fields]
+
+        def play(label, kept):
+            return [chosen(kept, label).paths[0]]
+
+        def use(label, kept):
+            result = chosen(kept, label)
+            values = []
+            for value, is_clip in zip(result.fields, are_clips, strict=True):
+                values.append(present(value) if is_clip else value)
+            sent = gr.skip()
+            if result.taken:
+                sent = result.taken | {"stamp": uuid.uuid4().hex}
+            return *values, False, sent
+
+        def empty(kept):
+            forget(kept)
+            return *[None] * len(results), *shown(())
+
+        self.choice.input(
+            self.hints.telling(play, 1),
+            [self.choice, self.state],
+            [self.sound, *self.hints.outputs()],
+            **context.LIGHT,
+        )
+        self.again.click(
+            self.hints.telling(use, len(fields) + 2),
+            [self.choice, self.state],
+            [*fields, consent, taken, *self.hints.outputs()],
+            **context.SENDING,
+        )
+        self.clear.click(empty, self.state, [*results, *self.outputs()], **context.LIGHT)
+        self.hints.watch(TITLE, [self.choice])
+
