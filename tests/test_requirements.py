@@ -28,7 +28,7 @@ COMES_ALONG = {
     "ipython": "comes with ipywidgets",
 }
 OPTIONAL = {
-    "transformers": "reads speech back for those who want word error rates; the code says so where it lacks",
+    "transformers": "teachers of semantic vectors, word error rates; the code says so where it lacks",
     "pyworld-prebuilt": "an old competitor in lesson 06, whose rows are left out without it",
 }
 

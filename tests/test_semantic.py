@@ -1,4 +1,6 @@
 """Semantic vectors: their shape, stretches, what a reader learns from them; conversion that is told them."""
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +8,7 @@ import torch
 from lib.models.frames import Frames, FramesConfig
 from lib.models.harmonic import HarmonicCodec, HarmonicCodecConfig
 from lib.models.semantic import STRETCH, Semantic, SemanticConfig
+from lib.models.teacher import teacher
 from lib.voices import Voices
 from lib.voices.convert import moved_f0
 
@@ -134,7 +137,7 @@ def test_a_voice_without_a_recording_converts_too(converting):
 def test_the_other_model_is_a_choice(converting):
     with pytest.raises(ValueError, match="lesson 06"):  # it is not installed here
         converting.convert(SOURCE, VOICE, model="flow_vae")
-    with pytest.raises(ValueError, match="frames, flow_vae"):
+    with pytest.raises(ValueError, match="frames, hierarchical, flow_vae"):
         converting.convert(SOURCE, VOICE, model="magic")
 
 
@@ -146,3 +149,55 @@ def test_a_conversion_by_frames_can_be_stopped(converting):
         return len(asked) > 3
     with pytest.raises(InterruptedError):
         converting.convert(SOURCE, VOICE, cancelled=cancelled)
+
+
+def written(kind, folder):
+    """A tiny model of another people's kind, never trained, in a folder as the hub has them."""
+    package = pytest.importorskip("transformers", reason="pip install transformers")
+    torch.manual_seed(0)
+    small = {"num_hidden_layers": 3, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16,
+             "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2, "conv_dim": (8,) * 7}
+    if kind == "Whisper":
+        config = package.WhisperConfig(vocab_size=60, d_model=16, encoder_layers=2, decoder_layers=1,
+                                       encoder_attention_heads=2, decoder_attention_heads=2,
+                                       encoder_ffn_dim=16, decoder_ffn_dim=16, pad_token_id=0,
+                                       bos_token_id=1, eos_token_id=2, decoder_start_token_id=3)
+        package.WhisperFeatureExtractor().save_pretrained(folder)
+    else:
+        config = getattr(package, f"{kind}Config")(**small)
+        package.Wav2Vec2FeatureExtractor().save_pretrained(folder)
+    getattr(package, f"{kind}Model")(config).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize("kind", ["Wav2Vec2", "Hubert", "Whisper"])
+def test_a_teacher_gives_a_vector_every_20_ms(kind, tmp_path):
+    """MMS is of the kind Wav2Vec2."""
+    teach = teacher(written(kind, tmp_path), layer=2)
+    wav = 0.1 * torch.randn(1, 1, 16_000)
+    states = teach(wav)
+    assert states.shape == (1, teach.channels, 50)
+    assert torch.isfinite(states).all()
+    assert teach(wav[:, :, :7_777]).shape == (1, 16, 24)
+    late = wav.clone()
+    late[:, :, 12_000:] = 0.1 * torch.sin(torch.arange(4_000) * 0.5)
+    change = (teach(late) - states).abs().sum(1)[0]
+    assert change[45:].mean() > change[:20].mean()  # where the sound changed, most
+
+
+def test_a_teacher_hears_long_sounds_in_stretches(tmp_path):
+    teach = teacher(written("Hubert", tmp_path), layer=1)
+    assert teach(0.1 * torch.randn(1, 1, 31 * RATE)).shape == (1, 16, 31 * 50)
+
+
+def test_a_teacher_that_is_not_there_names_the_remedy(tmp_path, monkeypatch):
+    folder = written("Hubert", tmp_path / "hubert")
+    with pytest.raises(ValueError, match="0 to 3"):
+        teacher(folder, layer=9)
+    with pytest.raises(ValueError, match="0 to 3"):
+        teacher(folder)  # of a folder nobody knows the layer
+    with pytest.raises(ValueError, match="mms, wav2vec2, hubert, whisper"):
+        teacher(str(tmp_path / "nothing"))
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(ValueError, match="pip install transformers"):
+        teacher("mms")

@@ -1,12 +1,13 @@
 """How good is it: figures for voices, words and waveforms.
 
-The only door to pesq, pystoi, jiwer and transformers."""
+The only door to pesq, pystoi and jiwer."""
 import math
 import warnings
 
 import numpy as np
 
 from lib import audio
+from lib.nn import hub
 
 DB_OF_CEPSTRA = 10 * math.sqrt(2) / math.log(10)  # a distance of cepstra in dB, as in [MCD]
 # of the largest sample: what is left of a constant after its mean is taken is rounding, not sound
@@ -131,12 +132,9 @@ def asr(model="openai/whisper-base", language="english"):
     """A reader, read(wav [T] at 16 kHz) -> str, from a Whisper model by name on the hub or by folder.
 
     Raises ValueError, with the remedy, when transformers is not installed or the model cannot be had."""
+    package = hub.transformers()
     try:
-        from transformers import pipeline
-    except ImportError as error:
-        raise ValueError("Reading speech back needs an extra package: pip install transformers") from error
-    try:
-        pipe = pipeline("automatic-speech-recognition", model=model)
+        pipe = package.pipeline("automatic-speech-recognition", model=model)
     except Exception as error:  # the hub raises a dozen kinds: what matters is the remedy
         raise ValueError(f"The recogniser {model!r} could not be loaded ({type(error).__name__}): "
                          "check the network, or give the folder of a downloaded Whisper model.") from error
