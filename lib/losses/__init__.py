@@ -2,6 +2,7 @@
 from lib.losses.contrastive import aam_softmax, angular_prototypical, frame_contrastive, speaker_consistency
 from lib.losses.separation import circle, compactness, negative_sdr, negative_si_sdr, pairwise, pit
 from lib.losses.speech import (
+    bidirectional_kl,
     discriminator_adv,
     duration_mse,
     feature_matching,
@@ -15,8 +16,8 @@ from lib.losses.speech import (
 )
 
 __all__ = [
-    "aam_softmax", "angular_prototypical", "circle", "compactness", "discriminator_adv", "duration_mse",
-    "feature_matching", "frame_contrastive", "generator_adv", "kl", "kl_standard", "masked_mean",
-    "mel_l1", "multi_mel", "negative_sdr", "negative_si_sdr", "pairwise", "pit",
-    "speaker_consistency", "total",
+    "aam_softmax", "angular_prototypical", "bidirectional_kl", "circle", "compactness",
+    "discriminator_adv", "duration_mse", "feature_matching", "frame_contrastive", "generator_adv", "kl",
+    "kl_standard", "masked_mean", "mel_l1", "multi_mel", "negative_sdr", "negative_si_sdr", "pairwise",
+    "pit", "speaker_consistency", "total",
 ]

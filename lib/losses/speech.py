@@ -9,6 +9,7 @@ from lib import audio
 
 # samples and bands, as in [DAC]
 WINDOWS = ((64, 10), (128, 20), (256, 40), (512, 80), (1024, 160), (2048, 320))
+BACKWARD = 0.5  # of bidirectional_kl, the share of the way from the prior to the posterior
 LOG_FLOOR = -1.0  # of log durations: no token is asked to be shorter than 0.4 frames
 
 
@@ -36,6 +37,18 @@ def kl(z_p, logs_q, m_p, logs_p, mask):
     z_p, logs_q, m_p, logs_p = z_p.float(), logs_q.float(), m_p.float(), logs_p.float()
     divergence = logs_p - logs_q - 0.5 + 0.5 * (z_p - m_p) ** 2 * torch.exp(-2 * logs_p)
     return masked_mean(divergence, mask)
+
+
+def bidirectional_kl(forth, q, back, p, mask):
+    """KL divergence of q from p after the flow, and half of that of p from q before it.
+
+    q, p: (m, logs) of the posterior and of the prior, [B, C, F] each.  forth: a draw from q that went
+    through the flow; back: a draw from p that went through it the other way, which is the way of every
+    conversion.  Source: [HIERSPEECH2] sec. 3.2, its bidirectional flow; the half as in its released
+    configuration.  Differs: a mean over channels, as in `kl`.
+    """
+    (m_q, logs_q), (m_p, logs_p) = q, p
+    return kl(forth, logs_q, m_p, logs_p, mask) + BACKWARD * kl(back, logs_p, m_q, logs_q, mask)
 
 
 def kl_standard(m_q, logs_q, mask):

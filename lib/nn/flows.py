@@ -16,20 +16,24 @@ END_SLOPE = math.log(math.exp(1 - LEAST) - 1)
 class Coupling(nn.Module):
     """Shift one half of the channels by what the other half and the voice say; volume-preserving.
 
-    Source: [NICE], as in [VITS] app. A.
+    H: channels of what else is known of each frame, 0 for nothing.  Source: [NICE], as in [VITS] app. A.
     """
 
-    def __init__(self, C, channels, layers, G):
+    def __init__(self, C, channels, layers, G, H=0):
         super().__init__()
         self.inputs = nn.Conv1d(C // 2, channels, 1)
+        self.known = nn.Conv1d(H, channels, 1) if H else None
         self.stack = ConvNeXtStack(channels, layers, G, kernel=5, expand=2)
         self.shift = nn.Conv1d(channels, C // 2, 1)
         nn.init.zeros_(self.shift.weight)
         nn.init.zeros_(self.shift.bias)
 
-    def forward(self, z, mask, g, reverse=False):
+    def forward(self, z, mask, g, reverse=False, h=None):
         keep, change = z.chunk(2, dim=1)
-        h = self.stack(self.inputs(keep) * mask, mask, g)
+        entry = self.inputs(keep)
+        if h is not None:
+            entry = entry + self.known(h)
+        h = self.stack(entry * mask, mask, g)
         shift = (self.shift(h) * mask).float()
         moved = change - shift if reverse else change + shift
         return torch.cat([keep, moved], 1)
@@ -38,22 +42,23 @@ class Coupling(nn.Module):
 class Flow(nn.Module):
     """z [B, C, F] -> z_p [B, C, F], and back with reverse=True; conditioned on g [B, G, 1].
 
+    Where it was made with H channels, also on h [B, H, F], which says of each frame what is known.
     Source: [VITS] sec. 2.2.2, [SATTS] sec. 2.1: affine couplings, here mean-only so that the log-determinant
     is zero, with the channels reversed between them.
     """
 
-    def __init__(self, C, channels=192, layers=3, couplings=4, G=256):
+    def __init__(self, C, channels=192, layers=3, couplings=4, G=256, H=0):
         super().__init__()
-        self.couplings = nn.ModuleList(Coupling(C, channels, layers, G) for _ in range(couplings))
+        self.couplings = nn.ModuleList(Coupling(C, channels, layers, G, H) for _ in range(couplings))
 
-    def forward(self, z, mask, g, reverse=False):
+    def forward(self, z, mask, g, reverse=False, h=None):
         z = z.float()
         if reverse:
             for coupling in reversed(self.couplings):
-                z = coupling(z.flip(1), mask, g, reverse=True)
+                z = coupling(z.flip(1), mask, g, reverse=True, h=h)
             return z
         for coupling in self.couplings:
-            z = coupling(z, mask, g).flip(1)
+            z = coupling(z, mask, g, h=h).flip(1)
         return z
 
 

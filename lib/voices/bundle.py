@@ -10,6 +10,7 @@ from lib.models.enhancer import Enhancer, EnhancerConfig
 from lib.models.flow_vae import FlowVAE, FlowVAEConfig
 from lib.models.frames import Frames, FramesConfig
 from lib.models.harmonic import HarmonicCodec, HarmonicCodecConfig
+from lib.models.hierarchical import Hierarchical, HierarchicalConfig
 from lib.models.semantic import Semantic, SemanticConfig
 from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
 from lib.models.superres import SuperRes, SuperResConfig
@@ -32,6 +33,7 @@ REGISTRY = {
     "tts": Kind(Vits, VitsConfig, "03"),
     "frames": Kind(Frames, FramesConfig, "11"),
     "semantic": Kind(Semantic, SemanticConfig, ""),
+    "hierarchical": Kind(Hierarchical, HierarchicalConfig, "07"),
     "flow_vae": Kind(FlowVAE, FlowVAEConfig, "06"),
     "superres": Kind(SuperRes, SuperResConfig, "08"),
     "enhancer": Kind(Enhancer, EnhancerConfig, "09"),

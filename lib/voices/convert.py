@@ -9,9 +9,11 @@ from lib.data.filling import interpolate
 from lib.voices.speech import fade, finished, is_clip, result, seeded, stop_if
 
 RANGES = {"strength": (0, 1), "pitch": (0, 1), "detail": (0, 1), "semitones": (-12, 12)}
-MODELS = ("frames", "flow_vae")  # the better one by the judge comes first
-NEEDS = {"frames": ("frames", "semantic"), "flow_vae": ("flow_vae",)}
-JUDGED = {"frames": "semantic", "flow_vae": "flow_vae"}  # in whose card stands how each converts
+MODELS = ("frames", "hierarchical", "flow_vae")  # the better one by the judge comes first
+NEEDS = {"frames": ("frames", "semantic"), "hierarchical": ("hierarchical", "semantic"),
+         "flow_vae": ("flow_vae",)}
+# In whose card stands how each converts.
+JUDGED = {"frames": "semantic", "hierarchical": "hierarchical", "flow_vae": "flow_vae"}
 LOOK = (1.0, 6.0)  # s of a recording that are looked at
 REGISTER_STEPS = 4  # of a rough draw that tells the register of a voice without a recording
 SPREAD_LOW, SPREAD_HIGH = 0.8, 1.25  # a melody is widened or narrowed by no more: further it sounds acted
@@ -23,9 +25,9 @@ def convert(voices, source, voice, strength=1.0, pitch=1.0, semitones=0.0, seed=
     """Say what `source` (a clip of 1 to 60 s) says, at its pace, in `voice` (clip or embedding): Speech.
 
     strength: share of the way from the voice of the source to `voice`, 0 to 1.  pitch: the same for the
-    register; semitones (-12 to 12) are added.  detail: how closely it follows the source (its melody by
-    frames, its sound by flow_vae), 0 to 1.  model: one of MODELS, the first that is installed by default.
-    progress(share, message) is told how far it is, cancelled() asked as often; when it says so,
+    register; semitones (-12 to 12) are added.  detail: how closely it follows the source (its sound by
+    flow_vae, its melody by the others), 0 to 1.  model: one of MODELS; by default the first that is
+    installed.  progress(share, message) is told how far it is, cancelled() asked as often; when it says so,
     InterruptedError is raised.
     Raises ValueError for a bad clip, settings out of range, or a model that is not installed.
     """
@@ -44,11 +46,11 @@ def convert(voices, source, voice, strength=1.0, pitch=1.0, semitones=0.0, seed=
             progress(share, f"{share * seconds:.0f} of {seconds:.0f} s")
     settings = {"strength": strength, "pitch": pitch, "semitones": semitones, "detail": detail}
     whole = torch.tensor(np.pad(wav, (0, -len(wav) % audio.HOP)))[None, None]
-    if model == "frames":
+    if model in BY_FRAMES:
         shares = (source, 1 - strength), (voice, strength)
         clips = [clip for clip, share in shares if share and is_clip(clip)]
         with seeded(seed):
-            wav_hat = by_frames(voices, whole, spk_emb, clips, report, **settings)
+            wav_hat = BY_FRAMES[model](voices, whole, spk_emb, clips, report, **settings)
         wav_hat = fade(audio.normalise(wav_hat[0, 0, : len(wav)].numpy()))
     else:
         with seeded(seed):
@@ -78,7 +80,7 @@ def by_frames(voices, wav, spk_emb, clips, report, strength, pitch, semitones, d
     mel, f0 = frames.harmonic.analyse(wav)
     content = frames.told(wav.new_zeros(1, frames.config.C, mel.shape[2]),
                           code=voices.bundle["semantic"].encode(mel))
-    looks = [torch.tensor(audio.prepare(clip, LOOK))[None, None] for clip in clips]
+    looks = pieces(clips)
     ref = torch.cat([frames.look_at(look) for look in looks], 1) if looks else None
     if clips and strength == 1:
         f0_asked = frames.harmonic.f0(looks[-1])
@@ -88,6 +90,35 @@ def by_frames(voices, wav, spk_emb, clips, report, strength, pitch, semitones, d
     lead = frames.encode(mel, moved)[:, :, frames.config.M:]
     x = frames.sample(content, spk_emb, ref, lead, detail, progress=report)
     return frames.harmonic(*frames.decode(x))
+
+
+@torch.inference_mode()
+def by_hierarchy(voices, wav, spk_emb, clips, report, strength, pitch, semitones, detail):
+    """wav [1, 1, T] said again by the hierarchical synthesiser; all else as by_frames.
+
+    detail: share of the melody of the source, the rest is what its predictor expects of the voice.
+    """
+    net = voices.bundle["hierarchical"]
+    report(0.0)
+    mel, f0 = net.harmonic.analyse(wav)
+    code = voices.bundle["semantic"].encode(mel)
+    looks = pieces(clips)
+    ref = torch.cat([net.look_at(look) for look in looks], 2) if looks else None
+    expected = net.predict_f0(code, f0, spk_emb)
+    f0_asked = net.harmonic.f0(looks[-1]) if clips and strength == 1 else expected
+    moved = moved_f0(f0, f0_asked, pitch, semitones)
+    f0_told = expected ** (1 - detail) * moved**detail
+    report(0.5)
+    mel_hat = net.sample(code, f0_told, spk_emb, ref)
+    return net.harmonic(mel_hat, f0_told)
+
+
+BY_FRAMES = {"frames": by_frames, "hierarchical": by_hierarchy}
+
+
+def pieces(clips):
+    """What is looked at of each clip, wav [1, 1, T]."""
+    return [torch.tensor(audio.prepare(clip, LOOK))[None, None] for clip in clips]
 
 
 def moved_f0(f0, f0_asked, pitch, semitones):
