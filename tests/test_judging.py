@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from lib import audio
-from lib.evaluation import judging
+from lib.data import corpus
+from lib.evaluation import judging, metrics
 
 
 def test_a_manifest_names_what_lies_beside_it(tmp_path):
@@ -29,3 +30,30 @@ def test_what_the_judge_said_of_conversions_is_a_table():
     assert {"situation", "system", "SECS to target", "WER"} <= set(rows[0])
     with pytest.raises(FileNotFoundError):
         judging.said("nothing")
+
+
+def test_conversions_are_measured_from_both_ends():
+    """Catches target and source exchanged, and MCD of clips that do not say the same words."""
+    held_out = corpus.rows(split="valid")
+    same = corpus.couples(held_out, held_out, 2)
+    odd = held_out[0], next(row for row in held_out if row["speaker"] != held_out[0]["speaker"]
+                            and row["text"] != held_out[0]["text"])
+
+    def embed(wav):
+        """Loudness in four parts: enough to tell clips apart."""
+        return np.array([[np.abs(part).mean() for part in np.array_split(wav, 4)]])
+    pairs = [*same, odd]
+    sounds = {
+        "the source": [corpus.wav(row) for row, _ in pairs],
+        "the target": [corpus.wav(other) for _, other in pairs],
+    }
+    source, target = judging.conversions(sounds, pairs, embed)
+    assert source["system"] == "the source"
+    assert source["to source"] == target["SECS to target"] == "1.00 (1.00 to 1.00)"
+    assert source["SECS to target"] == target["to source"] != "1.00 (1.00 to 1.00)"
+    assert (source["nearer to target (%)"], target["nearer to target (%)"]) == (0, 100)
+    apart = np.mean([metrics.mcd(corpus.wav(row), corpus.wav(other)) for row, other in same])
+    assert source["MCD (dB)"].startswith(f"{apart:.2f}")
+    assert target["MCD (dB)"].startswith("0.00")
+    alone = judging.conversions({"the source": sounds["the source"][1:]}, pairs[1:], embed)
+    assert alone[0]["MCD (dB)"] == "no text twice"

@@ -8,7 +8,7 @@ from lib.data import corpus
 from lib.data.clips import Clips
 from lib.models.codec import CodecConfig
 from lib.models.flow_vae import ContentEncoder, FlowVAEConfig
-from lib.training import ear, stages
+from lib.training import ears, stages
 from lib.voices import Voices
 
 
@@ -21,16 +21,16 @@ def net():
 
 def test_marks_count_as_what_they_mark():
     x = np.array([text.INDEX[letter] for letter in "hˈiːə"])
-    assert "".join(text.SYMBOLS[token] for token in ear.without_marks(x)) == "hiiiə"
+    assert "".join(text.SYMBOLS[token] for token in ears.without_marks(x)) == "hiiiə"
 
 
 def test_a_verdict_is_for_every_frame_and_looks_leave_no_trace(net):
     """Catches hooks that stay: a second question would then see twice as much."""
     mel = torch.randn(2, audio.N_MELS, 30)
-    verdict, looks = ear.hear(net, mel)
+    verdict, looks = ears.hear(net, mel)
     assert verdict.shape == (2, len(text.SYMBOLS), 30)
     assert [look.shape for look in looks] == 3 * [(2, 16, 30)]
-    again, more = ear.hear(net, mel + 2)  # louder in every band: it is deaf to that
+    again, more = ears.hear(net, mel + 2)  # louder in every band: it is deaf to that
     assert len(more) == 3
     assert torch.allclose(verdict, again, atol=1e-3)
 
@@ -38,7 +38,7 @@ def test_a_verdict_is_for_every_frame_and_looks_leave_no_trace(net):
 def test_who_knows_nothing_is_not_counted_as_wrong():
     verdict = torch.randn(1, 5, 3)
     alone = torch.nn.functional.cross_entropy(verdict[:, :, 1], torch.tensor([4]))
-    assert torch.allclose(ear.misread(verdict, torch.tensor([[0, 4, 0]])), alone)
+    assert torch.allclose(ears.misread(verdict, torch.tensor([[0, 4, 0]])), alone)
 
 
 def test_disagreement_is_a_divergence():
@@ -46,13 +46,13 @@ def test_disagreement_is_a_divergence():
     verdict, wanted = torch.randn(2, 1, 5, 4)
     p = torch.distributions.Categorical(logits=wanted.transpose(1, 2))
     q = torch.distributions.Categorical(logits=verdict.transpose(1, 2))
-    assert torch.allclose(ear.disagreement(verdict, wanted), torch.distributions.kl_divergence(p, q).mean())
-    assert ear.disagreement(verdict, verdict + 3).abs() < 1e-6
+    assert torch.allclose(ears.disagreement(verdict, wanted), torch.distributions.kl_divergence(p, q).mean())
+    assert ears.disagreement(verdict, verdict + 3).abs() < 1e-6
 
 
 def test_estrangement_is_a_share():
     looks = [torch.ones(1, 2, 3), torch.full((1, 2, 3), 10.0)]
-    assert ear.estranged([1.1 * look for look in looks], looks) == pytest.approx(0.1)
+    assert ears.estranged([1.1 * look for look in looks], looks) == pytest.approx(0.1)
 
 
 def test_what_is_said_is_found_where_it_is_said(tmp_path):
@@ -60,9 +60,9 @@ def test_what_is_said_is_found_where_it_is_said(tmp_path):
     voices = Voices.load()
     clips = stages.ready(corpus.rows()[:2], tmp_path, voices.encoder)
     z = stages.latents(clips, tmp_path, voices.codec)
-    found = ear.sounding(voices.tts, clips, 1, z)
+    found = ears.sounding(voices.tts, clips, 1, z)
     assert found.shape == (clips.frames[1],)
-    x = ear.without_marks(clips.tokens[1])
+    x = ears.without_marks(clips.tokens[1])
     kept = [token for token, before in zip(x, [-1, *x]) if token != before]
     runs = [token for token, before in zip(found, [-1, *found]) if token != before]
     assert runs == kept
@@ -72,4 +72,4 @@ def test_nobody_knows_what_is_said_without_a_text(tmp_path):
     voices = Voices.load()
     rows = [row | {"text": ""} for row in corpus.rows()[:1]]
     clips = Clips(rows, tmp_path, lambda wav: voices.encoder.windows(torch.tensor(wav)[None, None]).numpy())
-    assert not ear.sounding(voices.tts, clips, 0, None).any()
+    assert not ears.sounding(voices.tts, clips, 0, None).any()
