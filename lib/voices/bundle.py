@@ -14,6 +14,7 @@ from lib.models.hierarchical import Hierarchical, HierarchicalConfig
 from lib.models.semantic import Semantic, SemanticConfig
 from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
 from lib.models.superres import SuperRes, SuperResConfig
+from lib.models.text_to_vec import TextToVec, TextToVecConfig
 from lib.models.vits import Vits, VitsConfig
 from lib.paths import checkpoints
 
@@ -32,8 +33,9 @@ REGISTRY = {
     "harmonic": Kind(HarmonicCodec, HarmonicCodecConfig, "11"),
     "tts": Kind(Vits, VitsConfig, "03"),
     "frames": Kind(Frames, FramesConfig, "11"),
-    "semantic": Kind(Semantic, SemanticConfig, ""),
+    "semantic": Kind(Semantic, SemanticConfig, "07"),
     "hierarchical": Kind(Hierarchical, HierarchicalConfig, "07"),
+    "text_to_vec": Kind(TextToVec, TextToVecConfig, "07"),
     "flow_vae": Kind(FlowVAE, FlowVAEConfig, "06"),
     "superres": Kind(SuperRes, SuperResConfig, "08"),
     "enhancer": Kind(Enhancer, EnhancerConfig, "09"),

@@ -5,38 +5,50 @@ import numpy as np
 import torch
 
 from lib import audio, text
+from lib.models.text_to_vec import prompt
+from lib.nn import pitch
 from lib.voices.speech import fade, finished, is_clip, joined, result, seeded, stop_if
 
 LIMIT = 1000  # characters of one request
 PAUSE = 0.18  # s of silence between sentences
 SLOWEST, FASTEST = 0.5, 2.0  # beyond, words get lost
 LOOK = (1.0, 6.0)  # s of a reference that are looked at, besides its voice: more costs time and says no more
+PROMPT = (1.0, 12.0)  # s of a clip whose melody is taken: two or three sentences tell it
+MODELS = ("frames", "text_to_vec")  # the better one by the judge comes first
+CHECKPOINTS = {"frames": "tts", "text_to_vec": "text_to_vec"}  # in whose card stands how each speaks
 SEED_STEP = 7919  # a prime: two sentences of one request, or of neighbouring seeds, draw nothing alike
 
 
-def speak(voices, words, voice, seed=0, speed=1.0, noise_scale=0.1, progress=None, cancelled=None):
+def speak(voices, words, voice, seed=0, speed=1.0, noise_scale=0.1, progress=None, cancelled=None,
+          model=None, melody=None):
     """Say `words` in `voice` (clip or embedding): Speech at 16 kHz.  The same seed gives the same samples.
 
     speed: 0.5 to 2.  noise_scale: temperature of the latents, 0 to 1 (expressiveness).
     progress(share, message) is told of every sentence, cancelled() asked before each; when it says so,
     InterruptedError is raised.
+    melody: a clip whose register, range and pace are taken, while the voice stays; text_to_vec alone can.
+    model: one of MODELS; by default the first that can do it.
     [pause 0.5] in the text is that many seconds of silence, [lead|/lɛd/] is said as its phonemes.
-    Raises ValueError for empty or unspeakable text, over 1,000 characters, or settings out of range.
+    Raises ValueError for empty or unspeakable text, over 1,000 characters, settings out of range, a melody
+    without a voice in it, or a model that is not installed.
     """
-    return joined(list(stream(voices, words, voice, seed, speed, noise_scale, progress, cancelled)))
+    pieces = stream(voices, words, voice, seed, speed, noise_scale, progress, cancelled, model, melody)
+    return joined(list(pieces))
 
 
-def stream(voices, words, voice, seed=0, speed=1.0, noise_scale=0.1, progress=None, cancelled=None):
+def stream(voices, words, voice, seed=0, speed=1.0, noise_scale=0.1, progress=None, cancelled=None,
+           model=None, melody=None):
     """Say `words` as `speak` does, and yield each sentence as a Speech as soon as it is finished.
 
     A sentence brings the silence behind it along: `speech.joined` of all is what `speak` returns.
     """
     check_request(words, speed, noise_scale)
     started = time.time()
+    model = chosen(voices, model, melody)
     parts = text.parts(words) or [(words, 0.0)]
     sentences = [text.encode(sentence) for sentence, _ in parts]
-    say = speaker(voices, voice, noise_scale, speed)
-    settings = {"seed": seed, "speed": speed, "noise_scale": noise_scale}
+    say = speaker(voices, voice, model, melody, noise_scale, speed)
+    settings = {"seed": seed, "speed": speed, "noise_scale": noise_scale, "model": model}
     for i, tokens in enumerate(sentences):
         stop_if(cancelled)
         if progress:
@@ -45,15 +57,32 @@ def stream(voices, words, voice, seed=0, speed=1.0, noise_scale=0.1, progress=No
             wav = say(torch.tensor([tokens]))
         is_last = i == len(sentences) - 1
         wav = np.concatenate([wav, silence(behind(parts[i][1], is_last))])
-        yield result(voices.bundle, "tts", wav, started, settings)
+        yield result(voices.bundle, CHECKPOINTS[model], wav, started, settings)
         started = time.time()
 
 
-def speaker(voices, voice, noise_scale, speed):
+def chosen(voices, model, melody):
+    """The model asked for, else the first that can follow a melody, if there is one.
+
+    Raises ValueError for a model that is unknown, not installed, or cannot follow a melody.
+    """
+    if model is not None and model not in MODELS:
+        raise ValueError(f"There is no model {model!r}: choose one of {', '.join(MODELS)}.")
+    if melody is not None:
+        if model not in (None, "text_to_vec"):
+            raise ValueError(f"{model} follows no melody: leave it out, or choose text_to_vec.")
+        model = "text_to_vec"
+    name = model or MODELS[0]
+    if name == "text_to_vec":
+        voices.bundle.check("text_to_vec", "frames")  # says what is missing, before anything is drawn
+    return name
+
+
+def speaker(voices, voice, model, melody, noise_scale, speed):
     """A function that says tokens x [1, N] in `voice`: wav [T].
 
-    Through the frames of the codec where they are installed, and a recording is looked at where there is one;
-    else by the decoder that tts was trained with.
+    By text_to_vec; else through the frames of the codec where they are installed; a recording is looked at
+    where there is one.  Without frames by the decoder that tts was trained with.
     """
     spk_emb = torch.tensor(voices.voice(voice))[None]
     if not voices.bundle.has("frames"):
@@ -65,6 +94,13 @@ def speaker(voices, voice, noise_scale, speed):
     ref = None
     if is_clip(voice):
         ref = frames.look_at(torch.tensor(audio.prepare(voice, LOOK))[None, None])
+    if model == "text_to_vec":
+        prosody = manner(voices, voice, spk_emb, melody)
+
+        def say_in_vectors(x):
+            wav = by_vectors(voices, x, spk_emb, ref, prosody, noise_scale, speed)
+            return fade(audio.normalise(wav[0, 0].numpy()))
+        return say_in_vectors
 
     def say_in_frames(x):
         z, path = voices.tts.latents(x, spk_emb, noise_scale=noise_scale)
@@ -72,6 +108,44 @@ def speaker(voices, voice, noise_scale, speed):
         wav = frames.render(z, spk_emb, ref, symbols, speed)
         return fade(audio.normalise(wav[0, 0].numpy()))
     return say_in_frames
+
+
+@torch.inference_mode()
+def by_vectors(voices, x, spk_emb, ref, prosody, noise_scale, speed):
+    """wav [1, 1, T] of tokens x [1, N]: vectors and f0 as a prompt [1, 3] asks, frames in spk_emb [1, D].
+
+    ref: of `Frames.look_at`, or None.
+    """
+    frames = voices.bundle["frames"]
+    code, f0, _ = voices.bundle["text_to_vec"].infer(x, prosody, noise_scale, speed)
+    content = frames.told(code.new_zeros(1, frames.config.C, code.shape[2]), code=code)
+    lead = pitch.channels(f0).transpose(1, 2)
+    return frames.harmonic(*frames.decode(frames.sample(content, spk_emb, ref, lead)))
+
+
+def manner(voices, voice, spk_emb, melody):
+    """The prosody prompt [1, 3] of the clip `melody`; without one, of the voice.
+
+    Raises ValueError for a melody that is no clip, or in which no voice is heard.
+    """
+    if melody is not None:
+        if not is_clip(melody):
+            raise ValueError("A melody is taken from a recording: give a clip of 1 s or more, 5 s is good.")
+        return measured(voices, melody)
+    if is_clip(voice):
+        try:
+            return measured(voices, voice)
+        except ValueError:  # nothing but whispers: what is usual for such a voice
+            pass
+    return voices.bundle["text_to_vec"].usual_prompt(spk_emb)
+
+
+@torch.inference_mode()
+def measured(voices, clip):
+    """The prosody prompt [1, 3] of a clip.  Raises ValueError where no voice is heard in it."""
+    mel, f0 = voices.bundle["harmonic"].analyse(torch.tensor(audio.prepare(clip, PROMPT))[None, None])
+    code = voices.bundle["semantic"].encode(mel)
+    return prompt(mel[0], pitch.channels(f0)[0], code[0])[None]
 
 
 def check_request(words, speed, noise_scale):
