@@ -37,7 +37,10 @@ def test_words_can_be_read_in_light_and_dark():
         for words in (look.TEXT_DARK, look.QUIET_DARK, look.GLOW):
             assert contrast(words, ground) >= AA, (words, ground)
         assert contrast(look.LINE_DARK, ground) >= EDGE
-    assert contrast(look.PAPER, look.INK) >= AA and contrast(look.NIGHT, look.GLOW) >= AA
+    for button in (look.INK, look.DEEP):
+        assert contrast(look.PAPER, button) >= AA, "also under the pointer"
+    for button in (look.GLOW, look.BRIGHT):
+        assert contrast(look.NIGHT, button) >= AA, "also under the pointer"
 
 
 def test_nothing_of_the_look_is_fetched():

@@ -8,14 +8,15 @@ import numpy as np
 
 from lib import audio
 from lib.data import corpus, noisy
-from lib.tabs import about, context, convert, endpoints, permits, visitor
+from lib.tabs import about, context, convert, endpoints, permits, tuning, visitor
 from lib.tabs import speak as speaking
 from lib.tabs.hints import Hints
 
 NAME, NEEDS = "Clean", ("speaker_encoder", "enhancer")
 CONSENT = "I may use the voices in the clips that I brought: they are mine, or their owners agreed."
 NOISY, KEEP, VOICE, STRENGTH = "Recording", "Keep", "Whose voice", "Strength"  # names of fields
-ANYBODY, ONE = "All speech", "Only one voice"
+ANYBODY, ONE, TUNED = "All speech", "Only one voice", "The voice it was tuned to"
+KEEPS = [ANYBODY, ONE, TUNED]
 SNR_DB = 0.0  # of the examples: the noise is as loud as the voice
 # label: (speaker, what is in the way: a maker of noise or another speaker).  Nobody stands behind them.
 EXAMPLES = {
@@ -54,6 +55,8 @@ def facts(voices, speech, before):
     power = np.mean(before**2)
     removed = 10 * np.log10(max(np.mean((speech.wav - before) ** 2) / power, 1e-10))
     kept = "one voice" if made["told"] else "all speech"
+    if made["tuned"]:
+        kept = "the voice it was tuned to"
     lines = [
         f"**Kept** {kept}, strength {made['strength']:g}",
         f"**Taken away** {removed:.1f} dB against the recording",
@@ -81,31 +84,36 @@ def write(folder, speech, before, recording):
     return visitor.save(speech, folder, f"{Path(recording).stem} clean"), image
 
 
-def callbacks(voices, folder):
-    """(function behind the API, the one behind the page, Stop); they keep when each visitor pressed Stop."""
-    stops = visitor.Stops()
+def wanted(voices, folder, shelf, keep, voice, taken, hand):
+    """What Voices.enhance is to keep: None, an embedding, or what was tuned.  Raises WrongField."""
+    if keep == TUNED:
+        return shelf.take(hand, KEEP)
+    if keep == ANYBODY:
+        return None
+    return speaking.borrowed(voices, voice, taken, folder, VOICE)[1]
 
-    def cleaned(recording, keep, voice, ticked, strength, taken, request, progress):
+
+def callbacks(voices, folder, shelf, stops):
+    """(function behind the API, the one behind the page); shelf: of what was tuned."""
+
+    def cleaned(recording, keep, voice, ticked, strength, hand, taken, request, progress):
         """(path of the result, path of the picture, facts)."""
-        if keep not in (ANYBODY, ONE):
-            raise visitor.WrongField(KEEP, f"{keep!r} is neither {ANYBODY} nor {ONE}: choose one.")
+        if keep not in KEEPS:
+            raise visitor.WrongField(KEEP, f"{keep!r} is none of {', '.join(KEEPS)}: choose one.")
         strength = visitor.number(strength, STRENGTH, 0, 1)
         clip = heard(recording, folder)
-        told = keep == ONE
-        target = voice if told else None
-        sent = taken if told and not voice else None
+        target = voice if keep == ONE else None
+        spoken = {ANYBODY: None, ONE: None if voice else taken, TUNED: hand}[keep]
         with visitor.field(VOICE):
-            is_person = permits.asks([recording, target], folder, sent)
+            is_person = permits.asks([recording, target], folder, spoken)
         if is_person:
             permits.require(ticked, "these voices are")
-        spk_emb = None
-        if told:
-            _, spk_emb, _ = speaking.borrowed(voices, target, sent, folder, VOICE)
+        kept = wanted(voices, folder, shelf, keep, target, spoken, hand)
         progress(0, desc="listening")
         with visitor.field(NOISY):
             speech = voices.enhance(
                 clip,
-                spk_emb,
+                kept,
                 strength,
                 progress=lambda share, words: progress(share, desc=words),
                 cancelled=stops.asked(request),
@@ -119,11 +127,12 @@ def callbacks(voices, folder):
         voice,
         consent,
         strength,
+        tuned,
         request: gr.Request,
         progress=gr.Progress(),  # noqa: B008  gradio reads the default
     ):
         """Take the noise out of a recording, or everything but one voice."""
-        return cleaned(recording, keep, voice, consent, strength, None, request, progress)
+        return cleaned(recording, keep, voice, consent, strength, tuned, None, request, progress)
 
     def clean_on_page(
         recording,
@@ -131,26 +140,28 @@ def callbacks(voices, folder):
         voice,
         consent,
         strength,
+        tuned,
         taken,
         request: gr.Request,
         progress=gr.Progress(),  # noqa: B008  gradio reads the default
     ):
         """The same with the recording before it, where a voice may have been sent from another tab."""
-        given = cleaned(recording, keep, voice, consent, strength, taken, request, progress)
+        given = cleaned(recording, keep, voice, consent, strength, tuned, taken, request, progress)
         return recording, *given
 
-    return clean, clean_on_page, stops.press
+    return clean, clean_on_page
 
 
-def publish(clean):
-    """Make /clean public."""
+def publish(clean, hand):
+    """Make /clean public; hand: the gr.State of what was tuned in this visit."""
     with endpoints.hidden():
         takes = [
             endpoints.clip(NOISY, "A clip of 1 s to 10 minutes in which somebody speaks"),
-            endpoints.choice(KEEP, "What stays", [ANYBODY, ONE], ANYBODY),
+            endpoints.choice(KEEP, "What stays; the last after /tune", KEEPS, ANYBODY),
             endpoints.clip(VOICE, "A clip of that person, 3 s or more; only for one voice"),
             endpoints.tick("Consent", "True: I may use these voices. Not needed for virtual ones"),
             endpoints.number(STRENGTH, "0 leaves the recording as it is, 1 takes away all that can go", 1.0),
+            hand,
         ]
         gives = [
             endpoints.sound("After", "The result, as loud as the voice was in the recording, a wav file"),
@@ -172,7 +183,7 @@ def sources(hints, paths):
             recording.render()
             hints.beside(NOISY)
         with gr.Column(min_width=300):
-            keep = gr.Radio([ANYBODY, ONE], value=ANYBODY, label=KEEP)
+            keep = gr.Radio(KEEPS, value=ANYBODY, label=KEEP)
             hints.beside(KEEP)
             voice = context.upload(f"{VOICE} (one person, 3 s or more)", elem_id="kept", visible=False)
             hints.beside(VOICE)
@@ -180,7 +191,7 @@ def sources(hints, paths):
                 0.0, 1.0, 1.0, step=0.05, label=STRENGTH, info="0 is the recording, 1 the result alone."
             )
             hints.beside(STRENGTH)
-    keep.change(lambda choice: gr.Audio(visible=choice == ONE), keep, voice, **context.LIGHT)
+    keep.change(lambda choice: gr.Audio(visible=choice != ANYBODY), keep, voice, **context.LIGHT)
     hints.watch(NOISY, [recording])
     hints.watch(KEEP, [context.lenient(keep)])
     hints.watch(
@@ -201,6 +212,7 @@ def results():
         interactive=False,
         buttons=[],
         min_width=100,
+        elem_classes="drawn",
         alt_text="Mel spectrograms of the recording and of the result on one time axis: "
         "time goes right, frequency goes up",
     )
@@ -211,7 +223,7 @@ def build(page):
     """Lay out the tab inside a gr.Blocks; page: a context.Context."""
     gr.Markdown(
         "Less noise in a recording; or, with a clip of somebody, more of that voice and less of others. "
-        "A voice that another tab sent will do as well. The weights are early ones: see the limits below."
+        "A voice that another tab sent will do as well."
     )
     hints = Hints()
     recording, keep, voice, strength = sources(hints, examples())
@@ -221,22 +233,29 @@ def build(page):
         go = gr.Button("Clean", variant="primary", min_width=120, scale=3)
         halt = gr.Button("Stop", min_width=80)
     hints.beside()
+    part, noise, tune_it, halt_it, tuned_line = tuning.build(hints)
     shown = results()
     words = about.model(page.voices.bundle, "enhancer")
     gr.Markdown(f"{words}\n\n**Limits:** {LIMITS}", elem_classes="about")
-    folder = shown[0].GRADIO_CACHE
-    clean, clean_on_page, stop = callbacks(page.voices, folder)
-    publish(clean)
+    folder, hand = shown[0].GRADIO_CACHE, context.state()
+    shelf, stops = tuning.Shelf(), visitor.Stops()
+    clean, clean_on_page = callbacks(page.voices, folder, shelf, stops)
+    publish(clean, hand)
     run = go.click(
         hints.telling(clean_on_page, results=len(shown)),
-        [recording, keep, voice, consent, strength, page.taken],
+        [recording, keep, voice, consent, strength, hand, page.taken],
         [*shown, *hints.outputs()],
         api_visibility="private",
         concurrency_limit=context.OTHERS_AT_ONCE,
         scroll_to_output=True,
         show_progress_on=[shown[1]],
     )
-    hints.stop(halt, stop, run)
+    hints.stop(halt, stops.press, run)
+    tuned = tuning.tuner(page.voices, folder, shelf, stops, VOICE)
+    tune, tune_on_page = tuning.callbacks(tuned, TUNED)
+    tuning.publish(tune, hand, VOICE)
+    takes = [voice, noise, consent, page.taken]
+    tuning.connect(part, tune_it, halt_it, tune_on_page, stops.press, takes, [hand, tuned_line, keep])
     hints.watch(VOICE, [voice, keep, page.taken])
     hints.watch("Consent", [consent, recording, voice, page.taken])
-    permits.connect(consent, [recording, voice], folder, page.taken)
+    permits.connect(consent, [recording, noise, voice], folder, page.taken, held=hand)

@@ -304,6 +304,7 @@ def results():
         interactive=False,
         buttons=[],
         min_width=100,
+        elem_classes="drawn",
         alt_text="Mel spectrograms of source, voice and result on one time axis: "
         "time goes right, frequency goes up",
     )

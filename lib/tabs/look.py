@@ -10,6 +10,7 @@ SYSTEM = dict(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "mono
 # Ink of the brand on paper, and its light twin on night; tests/test_look.py measures their contrast.
 INK, PAPER, PALE = "#115e59", "#ffffff", "#f3f6f5"
 GLOW, NIGHT, DUSK = "#5eead4", "#101817", "#18211f"
+DEEP, BRIGHT = "#0b3f3b", "#99f6e4"  # a button under the pointer, light and dark
 TEXT, TEXT_DARK = "#16201f", "#e7eeec"
 QUIET, QUIET_DARK = "#4b5a57", "#a9b8b4"  # less important words
 LINE, LINE_DARK = "#7d8c88", "#6f807b"  # edges of fields: 3 to 1
@@ -49,6 +50,8 @@ def theme():
         checkbox_border_color_dark=LINE_DARK,
         button_primary_background_fill=INK,
         button_primary_background_fill_dark=GLOW,
+        button_primary_background_fill_hover=DEEP,
+        button_primary_background_fill_hover_dark=BRIGHT,
         button_primary_text_color=PAPER,
         button_primary_text_color_dark=NIGHT,
         button_secondary_background_fill=PAPER,

@@ -52,7 +52,7 @@ def publish(is_marked):
 
 def build():
     """Lay out the box inside a gr.Blocks."""
-    with gr.Accordion(TITLE, open=False):
+    with gr.Accordion(TITLE, open=False, elem_id="made-here"):
         gr.Markdown(
             "Every sound that leaves this page carries a mark that nobody hears and that survives MP3, a "
             f"telephone and a cut. Half a second is enough as it left, {CUT_SECONDS} s of what was cut out."
