@@ -218,8 +218,24 @@ def test_all_that_it_is_told_is_heard(net):
     plain = sampled(net)
     torch.testing.assert_close(plain, sampled(net))
     for change in ({"code": torch.randn(1, S, 23)}, {"f0": torch.full((1, 23), 210.0)}, {"ref": None},
-                   {"spk_emb": torch.ones(1, D)}, {"ref": torch.randn(1, M + 2, 5)}, {"noise_scale": 1.0}):
+                   {"spk_emb": torch.ones(1, D)}, {"ref": torch.randn(1, M + 2, 5)},
+                   {"noise_scale": 1.0}, {"guidance": 2.0}):
         assert not torch.allclose(plain, sampled(net, **change), atol=1e-4), list(change)
+
+
+def test_guidance_goes_on_from_nobody_to_somebody(net):
+    """z_a is on one line with guidance: none hears nobody, one is as learned."""
+    def latents(**changed):
+        seen = []
+        handle = net.decoder.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+        sampled(net, **changed)
+        handle.remove()
+        return seen[0]
+    nobody, somebody, more = (latents(guidance=guidance) for guidance in (0.0, 1.0, 2.5))
+    torch.testing.assert_close(more, nobody + 2.5 * (somebody - nobody), atol=1e-4, rtol=1e-4)
+    other = {"spk_emb": torch.ones(1, D), "ref": torch.randn(1, M + 2, 10)}
+    torch.testing.assert_close(nobody, latents(guidance=0.0, **other), atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(somebody, latents(guidance=1.0, **other), atol=1e-3)
 
 
 def test_the_register_enters_after_the_prior(net):
