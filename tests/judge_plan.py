@@ -15,7 +15,8 @@ filling, satts, situations: what the full runs of lessons 04, 05 and 06 left und
 folder), paired by reference.  The clips of situations come from lesson 06 run in full with
 VOICE_ATLAS_START=kept; its table goes to assets/situations.json.
 
-enhance: the table of tests/judge_enhance.py, mixtures of SHARED/corpus; no judge but SDR, eSTOI and PESQ.
+enhance, tune: the tables of tests/judge_enhance.py and judge_tune.py, mixtures of SHARED/corpus; no judge
+but SDR, eSTOI and PESQ.
 
 Figures stay in OUT/judged.json.
 """
@@ -31,6 +32,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import judge_enhance
+import judge_tune
 
 from lib import audio
 from lib.data import corpus
@@ -296,7 +298,7 @@ RUNS = {
 def main():
     as_written = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)
-    parser.add_argument("task", choices=[*TASKS, *RUNS, "enhance"])
+    parser.add_argument("task", choices=[*TASKS, *RUNS, "enhance", "tune"])
     parser.add_argument("shared", nargs="?", default="../shared")
     parser.add_argument("out", nargs="?")
     parser.add_argument("--set", default="plan", choices=["plan", "studio"])
@@ -312,6 +314,11 @@ def main():
         out = Path(given.out or "runs/judge-enhance").resolve()
         out.mkdir(parents=True, exist_ok=True)
         result = judge_enhance.table(Voices.load(), shared)
+    elif given.task == "tune":
+        out = Path(given.out or "runs/judge-tune").resolve()
+        out.mkdir(parents=True, exist_ok=True)
+        for result in judge_tune.tables(Voices.load(), shared):  # who stops it has a table of fewer people
+            (out / "judged.json").write_text(json.dumps(result, indent=1) + "\n")
     else:
         out = Path(given.out or f"runs/judge-{given.task}-{given.set}").resolve()
         result = shipped(given.task, given.set, shared, out)

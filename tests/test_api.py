@@ -1,5 +1,6 @@
 """The public functions: what the README shows runs against a live server with the shipped weights."""
 
+import functools
 import re
 from pathlib import Path
 
@@ -11,11 +12,11 @@ from gradio_client import Client
 
 from lib import audio
 from lib.data import corpus
-from lib.voices import Voices
+from lib.voices import Voices, tune
 
 ROOT = Path(__file__).parent.parent
 SECTION = "## Use the app from a script"
-WITHOUT_WEIGHTS = {"/clean": "enhancer"}  # shown, and there where the model is
+WITHOUT_WEIGHTS = {"/clean": "enhancer", "/tune": "enhancer"}  # shown, and there where the model is
 ADDRESS = "http://127.0.0.1:7860"  # that the README names
 
 
@@ -26,6 +27,8 @@ def server(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
+        patch.setattr(tune, "SENTENCES", 5)  # as the app does it, but shorter than its minute
+        patch.setattr(tune, "Recipe", functools.partial(tune.Recipe, steps=2))
         voices = Voices.load()
         demo = app.build(voices)
         _, url, _ = app.serve(demo, prevent_thread_lock=True, server_port=free_port(), quiet=True)

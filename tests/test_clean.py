@@ -1,5 +1,6 @@
 """The tab Clean and Voices.enhance around a tiny untrained enhancer, saved and loaded as the real one is."""
 
+import functools
 import re
 import shutil
 from pathlib import Path
@@ -14,8 +15,8 @@ from test_convert import buzz
 from lib import audio, training
 from lib.models.enhancer import Enhancer, EnhancerConfig
 from lib.tabs import clean as tab
-from lib.tabs import context, permits, visitor
-from lib.voices import Voices
+from lib.tabs import context, permits, tuning, visitor
+from lib.voices import Voices, tune
 
 NOISY = (audio.RATE, buzz(np.linspace(110, 150, 40000), noise=0.03))
 VOICE = (audio.RATE, buzz(np.linspace(250, 220, 40000)))
@@ -37,15 +38,28 @@ def voices(tiny_root, tmp_path_factory):
 
 
 @pytest.fixture
-def run(voices, tmp_path):
+def shelf():
+    return tuning.Shelf(most=2)
+
+
+@pytest.fixture
+def run(voices, shelf, tmp_path):
     """The function behind the button, for a visitor of its own."""
-    function, on_page, _ = tab.callbacks(voices, tmp_path)
+    function, on_page = tab.callbacks(voices, tmp_path, shelf, visitor.Stops())
     paths = [str(tmp_path / f"{name}.wav") for name in ("noisy", "voice")]
     for path, clip in zip(paths, (NOISY, VOICE), strict=True):
         audio.save(path, *clip)
 
-    def ask(recording=paths[0], keep=tab.ANYBODY, voice=paths[1], consent=True, strength=1.0, taken=None):
-        given = (recording, keep, voice, consent, strength)
+    def ask(
+        recording=paths[0],
+        keep=tab.ANYBODY,
+        voice=paths[1],
+        consent=True,
+        strength=1.0,
+        taken=None,
+        hand=None,
+    ):
+        given = (recording, keep, voice, consent, strength, hand)
         request = SimpleNamespace(session_hash="a")
         return on_page(*given, taken, request) if taken else function(*given, request)
 
@@ -100,7 +114,10 @@ def test_consent_is_asked_where_somebody_may_speak(run, tmp_path):
         (dict(consent=False), "Consent"),
         (dict(recording=None), "Recording: There is no recording"),
         (dict(recording="/etc/hostname"), "Recording: .*not uploaded here"),
-        (dict(keep="Music"), "Keep: 'Music' is neither"),
+        (dict(keep="Music"), "Keep: 'Music' is none of"),
+        (dict(keep=tab.TUNED), "Keep: nothing was tuned"),
+        (dict(keep=tab.TUNED, hand={"key": "guessed", "person": True}), "Keep: .*tune again"),
+        (dict(keep=tab.TUNED, hand={"key": "guessed", "person": True}, consent=False), "Consent"),
         (dict(keep=tab.ONE, voice=None), "Whose voice: There is no voice"),
         (dict(keep=tab.ONE, voice="gone.wav"), "Whose voice: .*not uploaded here|Recording"),
         (dict(strength=2), "Strength"),
@@ -119,12 +136,98 @@ def test_a_silent_recording_is_named(run, tmp_path):
         run(recording=str(tmp_path / "silent.wav"))
 
 
+@pytest.fixture
+def tuned(voices, shelf, run, tmp_path, monkeypatch):
+    """The function behind the button Tune to me: few sentences, few steps."""
+    monkeypatch.setattr(tune, "SENTENCES", 5)
+    monkeypatch.setattr(tune, "Recipe", functools.partial(tune.Recipe, steps=20, lr=1e-2))
+    stops = visitor.Stops()
+    function = tuning.tuner(voices, tmp_path, shelf, stops, tab.VOICE)
+    path = str(tmp_path / "voice.wav")
+
+    def ask(voice=path, noise=None, consent=True, taken=None, address="127.0.0.1", progress=None):
+        request = SimpleNamespace(session_hash="a", client=SimpleNamespace(host=address), headers={})
+        told = progress or (lambda share, desc: None)
+        if told == "stop":
+            told = lambda share, desc: stops.press(request)  # noqa: E731
+        return function(voice, noise, consent, taken, request, told)
+
+    return ask
+
+
+def test_what_was_tuned_is_used_and_goes_when_others_come(tuned, run, shelf, voices):
+    """Catches a network that is made and not used, a changed generalist, and a memory that grows."""
+    before = voices.enhance(NOISY, VOICE).wav
+    hand, words = tuned()
+    assert re.search(r"Tuned\*\* in \d+ s, \d+ steps, on \d+ s .*\d\.\d dB of noise; before, -?\d", words)
+    specialist = shelf.take(hand, "Keep")
+    wanted = voices.enhance(NOISY, specialist).wav
+    sound, _, facts = run(keep=tab.TUNED, hand=hand, voice=None)
+    assert np.corrcoef(audio.load(sound)[1], wanted)[0, 1] > 0.99 and "the voice it was tuned to" in facts
+    assert np.array_equal(voices.enhance(NOISY, VOICE).wav, before), "the generalist was changed"
+    changed = max((a - b).abs().max() for a, b in zip(
+        specialist.enhancer.parameters(), voices.bundle["enhancer"].parameters()))
+    assert (changed > 0) == (specialist.facts["steps"] > 0)
+    for _ in range(2):
+        shelf.put(specialist)
+    with pytest.raises(visitor.WrongField, match="Keep: .*tune again"):
+        run(keep=tab.TUNED, hand=hand)
+
+
+def test_tuning_takes_a_noise_and_a_voice_from_another_tab(tuned, tmp_path):
+    taken = {"name": "a point", "spk_emb": np.eye(16)[0].tolist(), "person": False}
+    hand, _ = tuned(voice=None, noise=str(tmp_path / "noisy.wav"), taken=taken)
+    assert hand["person"], "the noise may be somebody"
+    hand, _ = tuned(voice=None, taken=taken, consent=False)
+    assert not hand["person"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (dict(voice=None), "Whose voice: There is no voice"),
+        (dict(voice="/etc/hostname"), "Whose voice: .*not uploaded here"),
+        (dict(consent=False), "Consent"),
+        (dict(noise="silent.wav"), "Your noise: .*silent"),
+    ],
+)
+def test_tuning_refuses_in_words(tuned, tmp_path, more, said):
+    audio.save(tmp_path / "silent.wav", audio.RATE, np.zeros(32000, "float32"))
+    if more.get("noise"):
+        more = {"noise": str(tmp_path / more["noise"])}
+    with pytest.raises(ValueError, match=said):
+        tuned(**more)
+
+
+def test_tuning_stops_and_nothing_is_kept(tuned, shelf):
+    with pytest.raises(InterruptedError):
+        tuned(progress="stop")
+    assert not shelf.kept
+
+
+def test_tuning_has_a_share(monkeypatch):
+    """Catches a visitor who keeps the core alone, and a limit on this machine itself."""
+    shares = tuning.Shares()
+    shares.pace.clock = lambda: 0.0
+
+    def come(address):
+        shares.take(SimpleNamespace(client=SimpleNamespace(host=address), headers={}))
+
+    for _ in range(tuning.IN_A_ROW):
+        come("8.8.8.8")
+    with pytest.raises(ValueError, match="3 times in a row.*wait 120 s"):
+        come("8.8.8.8")
+    for _ in range(9):
+        come("127.0.0.1")
+    come("9.9.9.9")
+
+
 def test_the_page_can_be_built(voices):
     """Catches a component that this gradio does not know, an endpoint under another name, and an example
     that is not known as virtual."""
     with gr.Blocks() as page:
         tab.build(context.Context(voices, None, gr.State()))
-    assert "clean" in {fn.api_name for fn in page.fns.values()}
+    assert {"clean", "tune"} <= {fn.api_name for fn in page.fns.values()}
     for path in tab.examples().values():
         assert permits.VIRTUAL.holds(path)
         rate, samples = audio.load(path)

@@ -16,6 +16,11 @@ GAIN_DB = (-6.0, 6.0)  # of a whole mixture
 LEAST = 1e-4  # RMS of a noise that can be mixed in
 SHORTEST = 0.5  # s of a recording of noise
 HELD_OUT = 5  # every fifth recording of noise is kept for measuring
+HELD_KINDS = ("Chainsaw", "Rooster")  # and every one of a steady kind and of a sparse one
+BABBLE = 0.2  # share of mixtures without a rival whose noise is several people, others each time
+SECOND = 0.3  # share of the other noises to which a second one is added
+SPEED = (0.7, 1.4)  # a noise is played slower or faster by such a factor
+EQUALISER_DB, KNOTS = 8.0, 8  # and through an equaliser: at most so many dB, at so many frequencies
 HUM_HZ = (45.0, 65.0)  # mains, everywhere, and what turns with it
 VOICES_OF_BABBLE = (4, 9)
 CLICKS_A_SECOND = (1.0, 12.0)
@@ -45,7 +50,12 @@ def pool(rows_by_speaker, embed):
 
 
 def held_out(row):
-    """Whether a recording of noise is kept for measuring: by what it was cut from, not by the cut."""
+    """Whether a recording of noise is kept from training: every fifth, and two kinds whole."""
+    return row["text"] in HELD_KINDS or is_fifth(row)
+
+
+def is_fifth(row):
+    """Whether a recording is one of the fifth kept for measuring: by what it was cut from, not by the cut."""
     take = row["id"].split("/")[-1].rsplit("-", 1)[0]
     return int(hashlib.sha256(take.encode()).hexdigest(), 16) % HELD_OUT == 0
 
@@ -102,6 +112,17 @@ def babble(rng, pieces, T):
     return unit(sum(unit(stretch(rng, pieces[rng.integers(len(pieces))], T)) for _ in range(count)))
 
 
+def varied(rng, noise, T):
+    """A stretch [T] of a noise, slower or faster and through an equaliser: few recordings become many."""
+    speed = rng.uniform(*SPEED)
+    wav = stretch(rng, noise, int(T * speed) + 2)
+    wav = np.interp(np.arange(T) * speed, np.arange(len(wav)), wav)
+    knots = np.geomspace(50, audio.RATE / 2, KNOTS)
+    hz = np.fft.rfftfreq(T, 1 / audio.RATE)
+    db = np.interp(hz, knots, rng.uniform(-EQUALISER_DB, EQUALISER_DB, KNOTS))
+    return unit(np.fft.irfft(np.fft.rfft(wav) * 10 ** (db / 20), T))
+
+
 def unit(wav):
     """wav [T] at an RMS of one; silence stays silence."""
     return (wav / max(np.sqrt(np.mean(wav**2)), LEAST)).astype("float32")
@@ -153,14 +174,28 @@ class Noisy:
         speech = stretch(rng, self.speech.pieces[i], self.T)
         told = rng.random() < self.told
         others = len(self.by_speaker) > 1
-        noise = self.rival(rng, mine) if told and others and rng.random() < RIVAL else self.noise(rng)
+        if others and told and rng.random() < RIVAL:
+            noise = self.rival(rng, mine)
+        elif others and rng.random() < BABBLE:
+            noise = self.babble(rng, mine)
+        else:
+            noise = self.noise(rng)
         snr_db = rng.uniform(*(EASY_DB if rng.random() < EASY else self.snr_db))
         gain = 10 ** (rng.uniform(*GAIN_DB) / 20)
         noisy = (gain * mix(speech, noise, snr_db)).astype("float32")
         return noisy, (gain * speech).astype("float32"), self.speech.spk_emb[i], float(told)
 
     def noise(self, rng):
-        return stretch(rng, self.noises[rng.integers(len(self.noises))], self.T)
+        """One of the noises, or two of them, varied."""
+        noise = varied(rng, self.noises[rng.integers(len(self.noises))], self.T)
+        if rng.random() < SECOND:
+            noise = noise + varied(rng, self.noises[rng.integers(len(self.noises))], self.T)
+        return noise
+
+    def babble(self, rng, mine):
+        """Several people at once, and not the one who is to be kept."""
+        count = rng.integers(*VOICES_OF_BABBLE)
+        return sum(unit(self.rival(rng, mine)) for _ in range(count))
 
     def rival(self, rng, mine):
         """A stretch of one other person."""

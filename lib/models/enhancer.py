@@ -17,10 +17,10 @@ CHUNK_SECONDS = 30.0  # of a long clip at once: 60 MB
 
 @dataclass(frozen=True)
 class EnhancerConfig:
-    """Sizes: window and hop of the spectrogram in samples (40 ms every 12.5 ms), D of spk_emb, H channels,
+    """Sizes: window and hop of the spectrogram in samples (50 ms every 25 ms), D of spk_emb, H channels,
     blocks in a repeat (dilations 1, 2, 4, ...), repeats, and how much wider a block is inside."""
-    window: int = 640
-    hop: int = 200
+    window: int = 800
+    hop: int = 400
     D: int = 128
     H: int = 128
     blocks: int = 5

@@ -13,13 +13,14 @@ GROUP_BITS = 64  # of an IPv6 address that belong to one household
 
 
 class Pace:
-    """A share of BURST requests for each visitor, which refills by `rate` a minute.  clock: in seconds.
+    """A share of `burst` requests for each visitor, which refills by `rate` a minute.  clock: in seconds.
 
     rate: by default VOICE_ATLAS_RATE, else RATE; 0 sets no limit."""
 
-    def __init__(self, rate=None, clock=time.monotonic):
+    def __init__(self, rate=None, clock=time.monotonic, burst=BURST):
         self.rate = float(os.environ.get("VOICE_ATLAS_RATE", RATE)) if rate is None else rate
         self.clock = clock
+        self.burst = burst
         self.shares = {}  # visitor: (requests left, when that was)
         self._lock = threading.Lock()
 
@@ -29,8 +30,8 @@ class Pace:
             return 0.0
         now, refill = self.clock(), self.rate / 60
         with self._lock:
-            left, then = self.shares.get(visitor, (BURST, now))
-            left = min(BURST, left + (now - then) * refill)
+            left, then = self.shares.get(visitor, (self.burst, now))
+            left = min(self.burst, left + (now - then) * refill)
             if left < 1:
                 return (1 - left) / refill
             self.shares[visitor] = (left - 1, now)
@@ -41,7 +42,7 @@ class Pace:
     def forget(self, now, refill):
         """Forget visitors whose share is full again."""
         for visitor, (left, then) in list(self.shares.items()):
-            if left + (now - then) * refill >= BURST:
+            if left + (now - then) * refill >= self.burst:
                 del self.shares[visitor]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lib import audio
-from lib.voices import convert, enhance, extract, speak, upsample
+from lib.voices import convert, enhance, extract, speak, tune, upsample
 from lib.voices.bundle import Bundle
 from lib.voices.speech import Speech, is_clip
 
@@ -40,6 +40,7 @@ class Voices:
     extract = extract.extract
     upsample = upsample.upsample
     enhance = enhance.enhance
+    tune = tune.tune
 
     @property
     def encoder(self):
