@@ -73,3 +73,22 @@ def test_nobody_knows_what_is_said_without_a_text(tmp_path):
     rows = [row | {"text": ""} for row in corpus.rows()[:1]]
     clips = Clips(rows, tmp_path, lambda wav: voices.encoder.windows(torch.tensor(wav)[None, None]).numpy())
     assert not ears.sounding(voices.tts, clips, 0, None).any()
+
+
+def test_symbols_lie_where_the_search_puts_them_in_frames_of_any_length(tmp_path):
+    """At the rate of latents as `sounding` has them, but for marks; at the codec's rate in the same order."""
+    voices = Voices.load()
+    clips = stages.ready(corpus.rows()[:1], tmp_path, voices.encoder)
+    z = stages.latents(clips, tmp_path, voices.codec)
+    coarse = ears.said(voices.tts, clips, 0, audio.HOP)
+    assert (ears.sounding(voices.tts, clips, 0, z) == coarse).mean() > 0.5  # marks lie in between
+    fine = ears.said(voices.tts, clips, 0, 200)
+    assert fine.shape == (len(clips.wav(0)) // 200,)
+    runs = [token for token, before in zip(fine, [-1, *fine]) if token != before]
+    assert runs == clips.tokens[0].tolist()
+
+
+def test_symbols_of_a_clip_without_text_are_nobodys(tmp_path):
+    voices = Voices.load()
+    clips = stages.ready([row | {"text": ""} for row in corpus.rows()[:1]], tmp_path, voices.encoder)
+    assert (ears.said(voices.tts, clips, 0, 200) == ears.NOBODY).all()

@@ -322,3 +322,16 @@ def test_answers_over_seeds_are_means_with_intervals():
     }
     assert rows[1]["with"] == "5.0 (5.0 to 5.0)"
     assert statistics.shown((0.5, 0.25, 0.75), 3) == "0.500 (0.250 to 0.750)"
+
+
+def test_a_linear_reader_names_what_lies_on_a_line_and_nothing_else():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(3, 6, 400)
+    told = np.eye(3)[labels - 3] @ rng.standard_normal((3, 10)) + 0.1 * rng.standard_normal((400, 10))
+    read = metrics.linear_reader(told[:200], labels[:200])
+    assert (read(told[200:]) == labels[200:]).mean() > 0.95
+    silent = rng.standard_normal((400, 10))
+    chance = (metrics.linear_reader(silent[:200], labels[:200])(silent[200:]) == labels[200:]).mean()
+    assert chance < 0.5
+    constant = np.hstack([told, np.ones((400, 1))])  # a number that stands still does no harm
+    assert (metrics.linear_reader(constant[:200], labels[:200])(constant[200:]) == labels[200:]).mean() > 0.95

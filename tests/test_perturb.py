@@ -99,3 +99,16 @@ def test_views_are_made_once_and_line_up(tmp_path):
     stamp = (tmp_path / "views-2-mels.npy").stat().st_mtime_ns
     perturb.views(clips, tmp_path, copies=2)
     assert (tmp_path / "views-2-mels.npy").stat().st_mtime_ns == stamp
+
+
+def test_another_throat_moves_bands_and_bends_their_levels():
+    """Catches bands that move by more than a throat could, and rows that share their fate."""
+    mel = torch.zeros(3, 128, 4)
+    mel[:, 60] = 40  # one band stands out, by more than any equaliser adds
+    moved = perturb.other_throat(np.random.default_rng(0), mel)
+    assert moved.shape == mel.shape and torch.isfinite(moved).all()
+    peaks = moved[:, :, 0].argmax(1)
+    assert len(set(peaks.tolist())) > 1
+    assert ((peaks - 60).abs() <= 60 * perturb.THROAT / (1 - perturb.THROAT) + 1).all()
+    assert not torch.allclose(moved[0, :20], moved[1, :20])
+    assert torch.allclose(moved[:, :, :1].expand_as(moved), moved)  # all frames alike

@@ -15,6 +15,9 @@ EQ_LOW, EQ_HIGH = 60, 7000  # Hz, the first and the last of them
 EQ_DB = 12  # the most that each adds or takes
 Q_LOW, Q_HIGH = 2, 5  # how narrow a bell is
 SHELF_SLOPE = 4  # of a logistic curve, per octave
+THROAT = 0.1  # the share of its place by which a mel band moves at most: a throat is not half as long
+BEND_DB = 3.5  # deviation of a mel equaliser,
+BENDS = 6  # which is a straight line between that many points
 
 
 def factor(rng):
@@ -56,6 +59,26 @@ def perturb(rng, wav):
     formants = factor(rng)
     pitch = factor(rng)
     return audio.normalise(equalise(rng, shift(wav, formants, pitch)))
+
+
+def other_throat(rng, mel):
+    """Give log-mels [B, M, F] as other throats and microphones might have left them, each its own.
+
+    Bands move up or down together, and an equaliser bends what is left: what `shift` and `equalise` do to
+    sound, at no cost, though harmonics move along.  Source: the idea of [NANSY].
+    """
+    B, M, _ = mel.shape
+    bands = np.arange(M)
+    moved = torch.empty_like(mel)
+    for b in range(B):
+        at = np.clip(bands * rng.uniform(1 - THROAT, 1 + THROAT), 0, M - 1)
+        below = np.minimum(at.astype(int), M - 2)
+        share = torch.tensor(at - below, dtype=mel.dtype)[:, None]
+        points = rng.normal(0, BEND_DB, BENDS) * np.log(10) / 20
+        curve = np.interp(bands, np.linspace(0, M - 1, BENDS), points)
+        colour = torch.tensor(curve, dtype=mel.dtype)[:, None]
+        moved[b] = torch.lerp(mel[b, below], mel[b, below + 1], share) + colour
+    return moved
 
 
 def views(clips, folder, copies=1):

@@ -3,11 +3,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from lib import text
+from lib import audio, text
 from lib.models.flow_vae import standardise
+from lib.nn import align
 
 STRESS = [text.INDEX[mark] for mark in "ˈˌ"]  # stand before what they mark,
 LONG = text.INDEX["ː"]  # and this one behind it
+NOBODY = -1  # of a frame of which nobody knows the symbol
 FLOORS = 2  # an ear is looked at before every second layer
 
 
@@ -34,6 +36,29 @@ def sounding(vits, clips, i, z):
     with torch.inference_mode():
         path = vits(batch, ("prior",))["path"][0]  # [N, F]
     return without_marks(x)[path.argmax(0).numpy()]
+
+
+@torch.inference_mode()
+def said(vits, clips, i, hop):
+    """Find which symbol of its text sounds in each frame of clip i by the search of `vits`: [F]; NOBODY where
+    no text fits.
+
+    hop: samples of a frame; it gets the symbol in whose time its middle lies.
+    """
+    wav = torch.tensor(clips.wav(i))[None, None]
+    frames = wav.shape[2] // hop
+    if i not in clips.order:
+        return np.full(frames, NOBODY)
+    tokens = torch.tensor(clips.tokens[i])[None]
+    spk_emb = torch.tensor(clips.voice(np.random.default_rng(i), i, 0.0))[None]
+    m_q, _, g = vits.codec.encode(wav, spk_emb)
+    mask, x_mask = torch.ones_like(m_q[:, :1]), torch.ones(1, 1, tokens.shape[1])
+    _, m_p, logs_p = vits.text(tokens, x_mask)
+    score = align.log_likelihood(vits.flow(m_q, mask, g), m_p, logs_p)
+    path = align.search(score, x_mask, mask)[0]  # [N, F of the latents]
+    middles = (np.arange(frames) + 0.5) * hop / audio.HOP
+    owner = path.argmax(0)[np.minimum(middles.astype(int), path.shape[1] - 1)]
+    return tokens[0, owner].numpy()
 
 
 def without_marks(x):
