@@ -178,3 +178,46 @@ def test_an_exercise_is_open_wrong_broken_or_right(capsys):
         "Exercise 1: not answered yet. Try squares.", "Exercise 1: not yet. Try squares.",
         "Exercise 1: not yet, it raised ZeroDivisionError: division by zero. Try squares.",
         "Exercise 1: right."]
+
+
+def boxes(*titles):
+    """Where the sounds of a picture with these titles lie, in pixels."""
+    return show.pictures.frame(titles, show.pictures.HEIGHT)[1]
+
+
+def pixels(sounds):
+    """Brightness [height, width] of the picture of sounds."""
+    return np.asarray(Image.open(io.BytesIO(show.spectrograms(sounds))).convert("L")).astype(int)
+
+
+def test_a_spectrogram_for_the_app_lies_where_its_axes_say():
+    """Catches a picture that is upside down, shifted in time, or drawn over that of another visitor."""
+    half = np.zeros(32000, "float32")
+    half[16000:] = np.sin(2 * np.pi * 1000 * np.arange(16000) / 16000)
+    image = pixels({"Tone": (16000, half)})
+    left, top, right, bottom = boxes("Tone")[0]
+    place = show.plots.mel_places()[show.plots.MEL_TICKS.index(1000)] / audio.N_MELS
+    row = round(bottom - place * (bottom - top))
+    middle = (left + right) // 2
+    assert image[row, middle + 40: right - 20].min() > 200, "1 kHz is where its tick is, in the second half"
+    assert image[row, left: middle - 40].max() < 20, "the first half is silent"
+    assert image[top: row - 60, middle + 40: right - 20].max() < 120, "there is nothing far above 1 kHz"
+    again = pixels({"Tone": (16000, np.concatenate([half, half]))})
+    assert not np.array_equal(image, again) and np.array_equal(image, pixels({"Tone": (16000, half)}))
+
+
+def test_sounds_of_one_picture_share_their_time(wav):
+    """Catches a short sound that is stretched to the length of a long one, and times in the wrong place."""
+    short = audio.resample(wav[:32000], 16000, 24000)
+    sounds = {"Long": (16000, np.resize(wav, 64000)), "Short": (24000, short)}
+    image = pixels(sounds)
+    long, short = boxes("Long", "Short")
+    middle = (short[0] + short[2]) // 2
+    assert image[short[1]: short[3] - 4, middle + 5: short[2] - 5].min() == 255, "above the axis"
+    assert image[short[1]: short[3], short[0]: middle - 5].max() < 255
+    assert image[long[1]: long[3], long[0]: long[2]].max() < 255
+    below = image[short[3] + 4]
+    ticks = [short[0] + round((short[2] - short[0]) * second / 4) for second in range(5)]
+    assert all(below[tick - 2: tick + 2].min() < 100 for tick in ticks)
+    with pytest.raises(ValueError, match="cannot be drawn"):
+        show.spectrograms({"Nothing": (16000, wav[:100])})

@@ -1,18 +1,17 @@
 """What a lesson shows: plots, players, tables, sliders."""
+from lib.show.pictures import PICTURE_BYTES, picture, spectrograms
 from lib.show.players import Shown, display, in_notebook, player, sound, table
 from lib.show.plots import (
     COLOURS,
     LINES,
     MARKERS,
     PEOPLE,
-    PICTURE_BYTES,
     alignment,
     draw_mixture,
     draw_spectrogram,
     figure,
     label,
     losses,
-    picture,
     scores,
     spectrogram,
     voices,
@@ -22,5 +21,6 @@ from lib.show.widgets import exercise, sliders
 __all__ = [
     "COLOURS", "LINES", "MARKERS", "PEOPLE", "PICTURE_BYTES", "Shown", "alignment", "display",
     "draw_mixture", "draw_spectrogram", "exercise", "figure", "in_notebook", "label", "losses",
-    "picture", "player", "scores", "sliders", "sound", "spectrogram", "table", "voices",
+    "picture", "player", "scores", "sliders", "sound", "spectrogram", "spectrograms", "table",
+    "voices",
 ]

@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lib import audio
-from lib.show.plots import COLOURS, draw_spectrogram, drawable, figure, label, picture
+from lib.show.pictures import picture
+from lib.show.plots import COLOURS, draw_spectrogram, drawable, figure, label
 
 PIXELS = 800  # of a waveform: all that can be seen are the extremes within one of them
 

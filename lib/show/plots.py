@@ -1,6 +1,4 @@
-"""Plots.  The only door to matplotlib."""
-import io
-
+"""Plots: figures of matplotlib, which belongs to this room."""
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -11,6 +9,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = "os^DvPX*"  # eight, so that with seven colours 56 voices look different
 LINES = ("-", "--", "-.", ":")
 PEOPLE = (COLOURS[4], COLOURS[5], COLOURS[3], COLOURS[2])  # in a mixture: orange, blue, pink, green
+CMAP = "magma"  # of levels
 RANGE_DB = 80  # of a spectrogram, under its loudest point
 MIXTURE_DB = 60  # of a mixture, where black must leave room for colours
 MEL_TICKS = (250, 500, 1000, 2000, 4000)  # Hz
@@ -18,8 +17,6 @@ FLOOR = 1e-5  # of magnitudes, before the logarithm
 DB_PER_NEPER = 20 / np.log(10)  # log-mels are natural logarithms of magnitudes
 MOST_NAMES = 60  # tokens on an axis; more cannot be read
 LINE_HEIGHT = 0.16  # inches of a token in an alignment
-PICTURE_BYTES = 36_000  # 48 kB as base64: notebooks/build.py drops payloads over 50 kB
-QUALITIES = (90, 80, 65, 50, 30)  # of JPEG, tried in turn
 
 
 def figure(rows=1, cols=1, width=8.0, height=2.6, **grid):
@@ -55,27 +52,34 @@ def drawable(wav, rate):
     return wav
 
 
+def decibels(wav, rate=audio.RATE, kind="mel"):
+    """Level in dB [bins, F] of wav [T].  Raises ValueError as `draw_spectrogram` does."""
+    if kind not in ("mel", "spec"):
+        raise ValueError(f"kind is {kind!r}: 'mel' or 'spec'.")
+    sound = torch.tensor(audio.resample(drawable(wav, rate), rate, audio.RATE))[None, None]
+    if kind == "mel":
+        return audio.mel(sound)[0].numpy() * DB_PER_NEPER
+    return torch.log(audio.spectrogram(sound)[0].clamp_min(FLOOR)).numpy() * DB_PER_NEPER
+
+
+def mel_places():
+    """Where the MEL_TICKS lie on an axis that counts bins."""
+    centres = audio.mel_filters().argmax(1).numpy() * audio.RATE / audio.N_FFT
+    return np.interp(MEL_TICKS, centres, np.arange(audio.N_MELS) + 0.5)
+
+
 def draw_spectrogram(axis, wav, rate=audio.RATE, kind="mel"):
     """Draw the loudest 80 dB of wav [T] on an axis.
 
     kind: "mel" (80 bins, labelled in Hz) or "spec" (513 bins).
     Raises ValueError for another kind, or a sound that cannot be drawn."""
-    if kind not in ("mel", "spec"):
-        raise ValueError(f"kind is {kind!r}: 'mel' or 'spec'.")
-    sound = torch.tensor(audio.resample(drawable(wav, rate), rate, audio.RATE))[None, None]
-    if kind == "mel":
-        level = audio.mel(sound)[0].numpy()
-        top = len(level)  # the axis counts bins, its ticks say Hz
-    else:
-        level = torch.log(audio.spectrogram(sound)[0].clamp_min(FLOOR)).numpy()
-        top = audio.RATE / 2
-    db = level * DB_PER_NEPER
+    db = decibels(wav, rate, kind)
+    top = len(db) if kind == "mel" else audio.RATE / 2  # of mels the axis counts bins, its ticks say Hz
     seconds = db.shape[1] * audio.HOP / audio.RATE
-    drawn = axis.imshow(db, origin="lower", aspect="auto", cmap="magma", interpolation="antialiased",
+    drawn = axis.imshow(db, origin="lower", aspect="auto", cmap=CMAP, interpolation="antialiased",
                         vmin=db.max() - RANGE_DB, vmax=db.max(), extent=(0, seconds, 0, top))
     if kind == "mel":
-        centres = audio.mel_filters().argmax(1).numpy() * audio.RATE / audio.N_FFT
-        axis.set_yticks(np.interp(MEL_TICKS, centres, np.arange(len(db)) + 0.5), MEL_TICKS)
+        axis.set_yticks(mel_places(), MEL_TICKS)
     label(axis, "time (s)", "frequency (Hz)")
     axis.figure.colorbar(drawn, ax=axis, pad=0.01).set_label("level (dB)", fontsize=9)
 
@@ -184,29 +188,3 @@ def scores(values, labels, threshold=None, title=""):
     label(axis, "cosine of two clips", "density", title)
     fig.set_label(f"{title or 'Scores'}: {labels.sum()} pairs of one person, {(~labels).sum()} of two.")
     return fig
-
-
-def saved(image, kind, **options):
-    """Bytes of a PIL image as a file of one kind."""
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-def picture(fig):
-    """(mime type, bytes) of a figure, at most PICTURE_BYTES: PNG where that is enough, else JPEG.
-
-    JPEG is for noisy spectrograms."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from PIL import Image
-    canvas = FigureCanvasAgg(fig)
-    canvas.draw()
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    data = saved(image.quantize(256, dither=Image.Dither.NONE), "png", optimize=True)
-    if len(data) <= PICTURE_BYTES:
-        return "image/png", data
-    for quality in QUALITIES:
-        data = saved(image, "jpeg", quality=quality, subsampling=0)
-        if len(data) <= PICTURE_BYTES:
-            break
-    return "image/jpeg", data

@@ -6,7 +6,7 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 
-from lib import audio
+from lib import audio, show
 from lib.data import corpus, noisy
 from lib.tabs import about, context, convert, endpoints, permits, tuning, visitor
 from lib.tabs import speak as speaking
@@ -79,9 +79,9 @@ def write(folder, speech, before, recording):
     """Paths of the result, called after `recording`, and of a picture of it under the sound before [T]."""
     most = int(DRAWN_SECONDS * speech.rate)
     sounds = {"Before": (speech.rate, before[:most]), "After": (speech.rate, speech.wav[:most])}
-    image = visitor.fresh(folder, ".png")
-    convert.picture(sounds).savefig(image, dpi=speaking.DPI)
-    return visitor.save(speech, folder, f"{Path(recording).stem} clean"), image
+    words = f"{Path(recording).stem} clean"
+    sound = visitor.save(speech, folder, words)
+    return sound, visitor.keep(show.spectrograms(sounds, convert.ROW), folder, ".png", words)
 
 
 def wanted(voices, folder, shelf, keep, voice, taken, hand):

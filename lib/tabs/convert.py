@@ -19,7 +19,7 @@ OCTAVE = 12  # semitones
 EARLY = 0.3  # word error rate above which a visitor is warned: a sentence is hard to follow then
 OF_LENGTH = ("Only", "The clip has")  # how notes about length begin: a source is used as it is
 SHOWN = 8  # components in which the page shows a result: those of `results` and of the history
-PICTURE = dict(width=6.4, height=2.0)  # inches: readable on a phone
+ROW = 2.0  # inches of each spectrogram
 
 
 def notes(source, target):
@@ -69,22 +69,10 @@ def facts(voices, speech, spk_emb, source, lines):
     return "\n".join(f"- {line}" for line in lines)
 
 
-def picture(sounds):
-    """Figure of the spectrograms of {title: (rate, wav [T])}, one above the other on one time axis."""
-    fig, axes = show.figure(len(sounds), 1, sharex=True, **PICTURE)
-    for axis, (title, (rate, wav)) in zip(axes, sounds.items(), strict=True):
-        show.draw_spectrogram(axis, wav, rate)
-        axis.set_title(title, fontsize=11, loc="left")
-        axis.set_xlabel("time (s)" if axis is axes[-1] else "")
-    axes[-1].set_xlim(0, max(len(wav) / rate for rate, wav in sounds.values()))
-    return fig
-
-
 def write(folder, speech, sounds, words):
     """(path of the sound, called after `words`, path of the picture), files of their own."""
-    image = visitor.fresh(folder, ".png")
-    picture(sounds).savefig(image, dpi=speak.DPI)
-    return visitor.save(speech, folder, words), image
+    sound = visitor.save(speech, folder, words)
+    return sound, visitor.keep(show.spectrograms(sounds, ROW), folder, ".png", words)
 
 
 def check_settings(strength, pitch, semitones, seed, detail):

@@ -194,7 +194,7 @@ class Desk:
             "encoder": self.atlas.config.encoder,
             "spk_emb": numbers,
         }
-        return self.write(".json", json.dumps(voice).encode())
+        return visitor.keep(json.dumps(voice).encode(), self.folder, ".json", name)
 
     def file(self, name, own):
         """Update of the button for the voice file."""
@@ -208,12 +208,6 @@ class Desk:
             self.facts(name, method, own, more),
             self.file(name, own),
         )
-
-    def write(self, suffix, data):
-        """Path of a new file under a name that nobody can guess."""
-        path = visitor.fresh(self.folder, suffix)
-        Path(path).write_bytes(data)
-        return path
 
     def clip(self, name):
         """Path of what a dot says: shipped, spoken by our own synthesiser, and marked as that."""

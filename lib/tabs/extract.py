@@ -28,6 +28,7 @@ EXAMPLES = {
 }
 ALIKE = 0.72  # of training people two halves of one person are nearer than that, two people seldom
 COUNTS = {"Tell me": None, "1": 1, "2": 2, "3": 3, "4": 4}
+DPI = 160  # of the picture
 HUES = ("orange", "blue", "pink", "green")  # names of show.PEOPLE
 SENDS = {"speak": "Send this voice to Speak", "atlas": "Show it on the Atlas"}
 LABELS = [f"Voice {i + 1} ({name})" for i, name in enumerate(HUES)]
@@ -153,7 +154,7 @@ def apart(voices, folder, mixture, second, people, ticked, progress):
         heard = voices.extract(clip, COUNTS[people])
     progress(0.8, desc="drawing")
     figure, image = picture(heard), visitor.fresh(folder, ".png")
-    figure.savefig(image, dpi=speaking.DPI)
+    figure.savefig(image, dpi=DPI)
     words = facts(voices, heard, people == "Tell me", audio.check(clip).problems)
     hand = {"voices": [speech.facts["spk_emb"].tolist() for speech in heard], "person": is_person}
     return Found(heard, image, figure.get_label(), words, Path(mixture).stem, hand)

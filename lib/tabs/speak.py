@@ -31,8 +31,6 @@ FIRST = "Cedar, medium"
 CONSENT = "I may use this voice: it is mine, or its owner agreed."
 TEXT, VOICE = "What to say", "Voice to borrow"  # names of fields, on the page and in messages
 SHOWN = 9  # components in which the page shows a result: those of `results` and of the history
-PICTURE = (6.4, 3)  # inches: narrower than in lessons, readable on a phone
-DPI = 160
 
 
 def longest(rows, speaker):
@@ -106,11 +104,9 @@ def facts(voices, speech, took, spk_emb, notes):
 
 def write(folder, speech, words=""):
     """(path of the sound, called after `words`, path of its spectrogram), files of their own."""
-    image = visitor.fresh(folder, ".png")
-    picture = show.spectrogram(speech.wav, speech.rate, title="Spectrogram of the result")
-    picture.set_size_inches(*PICTURE)
-    picture.savefig(image, dpi=DPI)
-    return visitor.save(speech, folder, words), image
+    sound = visitor.save(speech, folder, words)
+    picture = show.spectrograms({"Spectrogram of the result": (speech.rate, speech.wav)})
+    return sound, visitor.keep(picture, folder, ".png", words)
 
 
 def check_text(words, speed=1.0, name=TEXT):

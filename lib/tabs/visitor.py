@@ -156,6 +156,13 @@ def save(speech, folder, words=""):
         raise OSError(str(error)) from error
 
 
+def keep(data, folder, suffix, words=""):
+    """Write bytes to a file of their own, called after `words`; returns its path."""
+    path = fresh(folder, suffix, words)
+    Path(path).write_bytes(data)
+    return path
+
+
 def data_address(speech, folder):
     """A Speech as a data: address, for a sound that is played once and kept nowhere."""
     path = Path(save(speech, folder))
