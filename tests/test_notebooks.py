@@ -18,10 +18,6 @@ spec.loader.exec_module(build)
 START = NOTEBOOKS / "00_start_here.ipynb"
 ENVIRONMENT = {**os.environ, "DEMO_BUDGET": "quick", "PYTHONPATH": str(ROOT)}
 WIDTH = 100  # characters of a line of code: wider ones scroll sideways on Colab
-# Lines of code beyond that in lessons that are not yet rewritten.  Only ever lower these.
-WIDE = {
-    "06_voice_conversion": 113,
-}
 
 
 @pytest.mark.parametrize("source", build.lessons(), ids=lambda source: source.stem)
@@ -38,9 +34,7 @@ def test_no_line_of_code_scrolls_sideways(source):
     wide = []
     for cell in build.code_cells(jupytext.read(source)):
         wide += [line for line in cell.source.splitlines() if len(line) > WIDTH]
-    allowed = WIDE.get(source.stem, 0)
-    assert len(wide) <= allowed, wide[:5]
-    assert len(wide) >= allowed, f"better than WIDE says: lower it to {len(wide)}"
+    assert not wide
 
 
 @pytest.mark.parametrize("source", build.lessons(), ids=lambda source: source.stem)
