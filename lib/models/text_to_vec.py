@@ -17,6 +17,9 @@ LOUD_RANGE_DB = 30  # frames deeper under the loudest are a pause, and say nothi
 DECIBELS = 8.686  # of one neper, in which log-mels are
 NOISE_SCALE = 0.333  # temperature of z_p by default, as in vits
 TOLD = 0.333  # the same while it learns to say what text alone says
+FIRST_LOGS = -1.0  # of the posterior before it has learned: less noise than signal
+EDGE = 0.98  # of a vector's numbers, which lie between -1 and 1, before their tanh is undone
+LEAST_SPREAD = 0.05  # of a principal component: a weaker one is not blown up to variance 1
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,33 @@ class TextToVec(nn.Module):
         self.inputs = nn.Conv1d(config.S + 2, H, 5, padding=2)
         self.posterior = ConvNeXtStack(H, config.posterior_layers, G)
         self.latents = nn.Conv1d(H, 2 * C, 1)
+        self.straight_in = nn.Conv1d(config.S + 2, C, 1)
         self.flow = Flow(C, config.flow_channels, config.flow_layers, config.couplings, G)
         self.entry = nn.Conv1d(C, H, 5, padding=2)
         self.decoder = ConvNeXtStack(H, config.decoder_layers, G)
         self.out = nn.Conv1d(H, config.S + 2 + config.low, 1)
+        self.straight_out = nn.Conv1d(C, config.S + 2, 1)
+        for layer in (self.latents, self.out):  # they begin without effect beside the straight ways
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        nn.init.constant_(self.latents.bias[C:], FIRST_LOGS)
+
+    @torch.no_grad()
+    def start_from(self, code, pitch):
+        """Let the way to the latents and back begin as principal components of code and pitch [S or 2, F].
+
+        Before anything is learned vectors and melodies then come back but for their weakest components.
+        """
+        known = lifted(code, pitch).T.float()
+        mean, spread = known.mean(0), known.std(0).clamp_min(LEAST_SPREAD)
+        power, axes = torch.linalg.eigh(torch.cov(((known - mean) / spread).T))
+        size = power[-self.config.C:].clamp_min(0).sqrt().clamp_min(LEAST_SPREAD)
+        axes = axes[:, -self.config.C:]
+        there = (axes / size).T / spread  # [C, S + 2]
+        self.straight_in.weight.copy_(there[..., None])
+        self.straight_in.bias.copy_(-there @ mean)
+        self.straight_out.weight.copy_(((axes * size) * spread[:, None])[..., None])
+        self.straight_out.bias.copy_(mean)
 
     def forward(self, batch):
         """Give what the losses need, as a dict, for a batch of
@@ -119,13 +145,16 @@ class TextToVec(nn.Module):
     def encode(self, code, pitch, mask, g):
         """Posterior m_q, logs_q [B, C, F] of vectors code [B, S, F] and their melody pitch [B, 2, F]."""
         h = self.inputs(torch.cat([code, pitch], 1) * mask)
-        m_q, logs_q = (self.latents(self.posterior(h, mask, g)) * mask).float().chunk(2, 1)
-        return m_q, logs_q
+        m_q, logs_q = self.latents(self.posterior(h, mask, g)).float().chunk(2, 1)
+        m_q = m_q + self.straight_in(lifted(code, pitch)).float()
+        return m_q * mask, logs_q * mask
 
     def decode(self, z, mask, g):
         """What latents z [B, C, F] say, a dict: see forward."""
-        h = self.out(self.decoder(self.entry(z * mask), mask, g)).float() * mask
-        code, pitch_hat, voiced, low_hat = h.split([self.config.S, 1, 1, self.config.low], 1)
+        h, low_hat = self.out(self.decoder(self.entry(z * mask), mask, g)).float().split(
+            [self.config.S + 2, self.config.low], 1)
+        straight = self.straight_out(z).float()
+        code, pitch_hat, voiced = (h + straight).split([self.config.S, 1, 1], 1)
         code_hat = torch.tanh(code)
         return {"code_hat": code_hat, "pitch_hat": pitch_hat, "voiced": voiced, "low_hat": low_hat,
                 "symbols": self.semantic.symbols(code_hat)}
@@ -153,6 +182,11 @@ class TextToVec(nn.Module):
     def usual_prompt(self, spk_emb):
         """Guess the prosody prompt [1, 3] of a voice spk_emb [1, D] of which there is no recording."""
         return self.usual(spk_emb) * self.spread + self.middle
+
+
+def lifted(code, pitch):
+    """Vectors without their tanh, and a melody: [..., S + 2, F] of code [..., S, F] and pitch [..., 2, F]."""
+    return torch.cat([torch.atanh(code.clamp(-EDGE, EDGE)), pitch], -2)
 
 
 def prompt(mel, pitch, code):
