@@ -176,7 +176,8 @@ def corrected(strength, marked, rate):
     starts = np.arange(0, J - size + 1, max(1, size // 2))
     right = np.cumsum(np.pad((odd * repeated(J)).sum(0), (1, 0)))
     power = np.cumsum(np.pad((odd ** 2).sum(0), (1, 0)))
-    scores = (right[starts + size] - right[starts]) / np.sqrt(power[starts + size] - power[starts] + 1e-9)
+    ends = starts + size
+    scores = (right[ends] - right[starts]) / np.sqrt(power[ends] - power[starts] + 1e-9)
     wanted = TARGET / np.maximum(scores, 1)
     middles = (starts + size / 2) * CELL
     factor = np.interp(np.arange(len(strength)), middles, wanted)

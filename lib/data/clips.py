@@ -47,7 +47,8 @@ class Clips:
         """Numbers of the symbols of every clip; none for a clip without text, or whose text cannot be spoken.
         """
         spoken = _phonemes([row["text"].strip() for row in self.rows])
-        return _objects(np.array(text.ids(phonemes) if phonemes else [], "int64") for phonemes in spoken)
+        numbers = [text.ids(phonemes) if phonemes else [] for phonemes in spoken]
+        return _objects(np.array(of_clip, "int64") for of_clip in numbers)
 
     def _windows(self, embed):
         return _objects(embed(self.wav(i)) for i in range(len(self.rows)))
@@ -55,7 +56,8 @@ class Clips:
     def _speakable(self, seconds):
         """Positions of the clips for whole utterances, short to long."""
         lengths = np.array([len(tokens) for tokens in self.tokens])
-        fits = (lengths > 2) & (lengths <= self.frames) & (self.frames < seconds * audio.RATE / audio.HOP)
+        most = seconds * audio.RATE / audio.HOP
+        fits = (lengths > 2) & (lengths <= self.frames) & (self.frames < most)
         by_length = np.argsort(self.frames[fits], kind="stable")
         return np.flatnonzero(fits)[by_length]
 
@@ -117,18 +119,21 @@ class Clips:
         share = self.frames * often
         index = rng.choice(len(self.frames), count, p=share / share.sum())
         lengths = np.minimum(self.frames[index], frames)
-        begins = [rng.integers(self.frames[i] - length + 1) for i, length in zip(index, lengths, strict=True)]
+        begins = [rng.integers(room + 1) for room in self.frames[index] - lengths]
         voices = np.stack([self.voice(rng, i, other) for i in index])
         first = np.cumsum(self.frames) - self.frames  # of each clip, in arrays over all clips
         wavs = np.zeros((count, 1, frames * audio.HOP), "float32")
-        out = {name: np.zeros((count, frames, *array.shape[1:]), "float32") for name, array in arrays.items()}
+        out = {}
+        for name, array in arrays.items():
+            out[name] = np.zeros((count, frames, *array.shape[1:]), "float32")
         for row, (i, begin, length) in enumerate(zip(index, begins, lengths, strict=True)):
             samples = self.wav(i)[begin * audio.HOP: (begin + length) * audio.HOP]
             wavs[row, 0, : len(samples)] = samples
             for name, array in arrays.items():
                 out[name][row, :length] = array[first[i] + begin: first[i] + begin + length]
         cut = {name: np.moveaxis(array, 1, -1) for name, array in out.items()}
-        return _tensors(index=index, frames=lengths, band=self.band[index], spk_emb=voices, wav=wavs, **cut)
+        band = self.band[index]
+        return _tensors(index=index, frames=lengths, band=band, spk_emb=voices, wav=wavs, **cut)
 
     def choose(self, rng, frames):
         """Choose positions of clips of like length that fill about `frames` frames together."""

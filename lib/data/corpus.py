@@ -251,7 +251,9 @@ def couples(some, others, count):
     for i in rng.permutation(len(some)):
         row = some[i]
         drawn = [others[k] for k in rng.permutation(len(others))]
-        ranks = [(other["speaker"] == row["speaker"], other["text"] != row["text"]) for other in drawn]
+        same_person = [other["speaker"] == row["speaker"] for other in drawn]
+        other_words = [other["text"] != row["text"] for other in drawn]
+        ranks = list(zip(same_person, other_words))  # the least is wanted
         pairs.append((row, drawn[ranks.index(min(ranks))]))
     pairs.sort(key=lambda pair: pair[0]["text"] != pair[1]["text"])
     return pairs[:count]

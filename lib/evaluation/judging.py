@@ -41,11 +41,12 @@ def conversions(sounds, pairs, embed):
         to_target = metrics.secs(heard, asked)
         to_source = metrics.secs(heard, own)
         apart = [metrics.mcd(wavs[i], corpus.wav(pairs[i][1])) for i in twins]
+        distance = statistics.shown(statistics.mos_ci(apart)) if len(apart) > 1 else "no text twice"
         rows.append({
             "system": system,
             "SECS to target": statistics.shown(statistics.mos_ci(to_target)),
             "to source": statistics.shown(statistics.mos_ci(to_source)),
-            "MCD (dB)": statistics.shown(statistics.mos_ci(apart)) if len(apart) > 1 else "no text twice",
+            "MCD (dB)": distance,
             "nearer to target (%)": 100 * float((to_target > to_source).mean()),
         })
     return rows

@@ -128,7 +128,8 @@ def play(trial):
     wavs = [audio.normalise(speech_of(path)[:size] * ramp) for path in trial["sounds"]]
     levels = [audio.speech_level(wav) for wav in wavs]
     lowest = min(levels)  # peaks keep one or the other below what is wanted: then all stay there
-    return [as_file(wav * 10 ** ((lowest - level) / 20)) for wav, level in zip(wavs, levels, strict=True)]
+    gains = [10 ** ((lowest - level) / 20) for level in levels]
+    return [as_file(wav * gain) for wav, gain in zip(wavs, gains, strict=True)]
 
 
 def as_file(wav):

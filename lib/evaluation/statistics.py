@@ -29,7 +29,8 @@ def mos_ci(ratings, confidence=0.95):
     if ratings.ndim != 1 or len(ratings) < 2 or not np.isfinite(ratings).all():
         raise ValueError(f"Ratings of shape {ratings.shape}: give a list of at least two numbers.")
     mean = float(ratings.mean())
-    half = t.ppf((1 + confidence) / 2, len(ratings) - 1) * ratings.std(ddof=1) / math.sqrt(len(ratings))
+    error = ratings.std(ddof=1) / math.sqrt(len(ratings))
+    half = t.ppf((1 + confidence) / 2, len(ratings) - 1) * error
     return mean, mean - float(half), mean + float(half)
 
 

@@ -161,7 +161,8 @@ class SpeakerAttractor(nn.Module):
     def masks(self, h, length, attractors):
         """Masks [B, S, F, N] that sum to one over S, and the cosines behind them, of attractors [B, S, D]."""
         aim = torch.einsum("bsd,ndw->bsnw", attractors, self.directions())
-        cosine = torch.matmul(h[:, None].to(aim.dtype), aim.transpose(2, 3)).float() / length[:, None]
+        product = torch.matmul(h[:, None].to(aim.dtype), aim.transpose(2, 3))
+        cosine = product.float() / length[:, None]
         return (self.sharpness.exp() * cosine).softmax(1), cosine
 
     def forward(self, mix, sources, oracle=False):
@@ -176,7 +177,8 @@ class SpeakerAttractor(nn.Module):
             levels = modulus(self.encode(sources))
             ideal = levels / levels.sum(1, keepdim=True).clamp_min(1e-8)
         if oracle:
-            return {"masks": ideal, "est_sources": self.decode(code * ideal.unsqueeze(3), mix.shape[2])}
+            est_sources = self.decode(code * ideal.unsqueeze(3), mix.shape[2])
+            return {"masks": ideal, "est_sources": est_sources}
         level = modulus(code)[:, 0]  # [B, F, N]
         share = level / level.sum((1, 2), keepdim=True).clamp_min(1e-8)
         weight = ideal * share[:, None]

@@ -40,9 +40,11 @@ class ResBlock(nn.Module):
 
 def stretch(count, size, most, device):
     """Masks [count, size]: one random stretch each, shorter than `most`, is True."""
-    start, width = torch.rand(2, count, 1, device=device) * torch.tensor([[[size]], [[most]]], device=device)
+    drawn = torch.rand(2, count, 1, device=device)
+    start = (drawn[0] * size).floor()
+    width = (drawn[1] * most).floor()
     at = torch.arange(size, device=device)
-    return (at >= start.floor()) & (at < start.floor() + width.floor())
+    return (at >= start) & (at < start + width)
 
 
 def mask(mel, bands=14, frames=20):

@@ -71,7 +71,10 @@ def save(folder, net, config, card, half=True, pack=False, lenders=None):
         tensors[name] = len(shard)
     values = dataclasses.asdict(config) if config else {}
     values["tensors"] = tensors
-    values["needs"] = {name: fingerprint(read(it) if is_folder(it) else it) for name, it in lenders.items()}
+    values["needs"] = {}
+    for name, lender in lenders.items():
+        saved = read(lender) if is_folder(lender) else lender
+        values["needs"][name] = fingerprint(saved)
     (folder / "config.json").write_text(json.dumps(values, indent=1) + "\n")
     (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
 
@@ -129,8 +132,11 @@ def read(folder):
         if len(shard) != expected[name]:
             raise ValueError(f"{folder / name} holds {len(shard)} of {expected[name]} tensors: {RESTORE}.")
         weights |= shard
+    for name, value in weights.items():
+        if value.is_floating_point():
+            weights[name] = value.float()
     try:
-        weights = unpacked({name: v.float() if v.is_floating_point() else v for name, v in weights.items()})
+        weights = unpacked(weights)
     except ValueError as error:
         raise ValueError(f"{folder}: {error}: {RESTORE}.") from error
     for name, value in weights.items():

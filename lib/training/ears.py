@@ -99,5 +99,7 @@ def disagreement(verdict, wanted):
 
 def estranged(looks, wanted):
     """Measure how far looks are from others, both lists of [B, hidden, F], as shares of the others' size."""
-    shares = [(look - other).abs().mean() / other.abs().mean() for look, other in zip(looks, wanted)]
+    shares = []
+    for look, other in zip(looks, wanted):
+        shares.append((look - other).abs().mean() / other.abs().mean())
     return sum(shares) / len(shares)

@@ -26,7 +26,9 @@ def latents(clips, folder, codec):
     def encode(wav, spk_emb, band):
         voice = torch.tensor(spk_emb)[None]
         return codec.encode(torch.tensor(wav)[None, None], voice, torch.tensor([band]))[:2]
-    return clips.latents(Path(folder) / f"latents-{fingerprint(codec)}.f16", encode)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return clips.latents(folder / f"latents-{fingerprint(codec)}.f16", encode)
 
 
 def prior_losses(out):
@@ -48,7 +50,9 @@ def critic_losses(critic, wav, *fakes):
     scores, _ = critic(torch.cat([wav, *fakes]).detach())
     parts = [score.chunk(1 + len(fakes)) for score in scores]  # per critic: real, first fake, ...
     real = [part[0] for part in parts]
-    terms = [losses.discriminator_adv(real, [part[1 + k] for part in parts]) for k in range(len(fakes))]
+    terms = []
+    for k in range(1, 1 + len(fakes)):
+        terms.append(losses.discriminator_adv(real, [part[k] for part in parts]))
     return {"critic": sum(terms) / len(fakes)}
 
 

@@ -137,8 +137,8 @@ class Atlas(nn.Module):
     def neighbours(self, spk_emb, count=5, kinds=REAL):
         """The `count` nearest points of `kinds` to spk_emb [D], by true cosine: [(point, cosine)]."""
         cosines = self.vectors() @ spk_emb
-        nearest = [(int(i), float(cosines[i])) for i in np.argsort(-cosines) if self.config.kinds[i] in kinds]
-        return nearest[:count]
+        order = [int(i) for i in np.argsort(-cosines) if self.config.kinds[i] in kinds]
+        return [(i, float(cosines[i])) for i in order[:count]]
 
     def warm(self):
         """Start in the background what `place` by UMAP needs; returns the thread.

@@ -55,7 +55,8 @@ def of_text(rows, text):
 
 def reference(rows, row):
     """Another recording of the voice of a row: the last there is."""
-    return [other for other in rows if other["speaker"] == row["speaker"] and other["id"] != row["id"]][-1]
+    own = [other for other in rows if other["speaker"] == row["speaker"]]
+    return [other for other in own if other["id"] != row["id"]][-1]
 
 
 def sounds(voices, rows, row):
@@ -70,7 +71,8 @@ def sounds(voices, rows, row):
         "reference": corpus.wav(other),
     }
     if "flow_vae" in voices.cards:
-        source = next(same for same in of_text(rows, row["text"]) if same["speaker"] != row["speaker"])
+        same = of_text(rows, row["text"])
+        source = next(other for other in same if other["speaker"] != row["speaker"])
         made["conversion"] = voices.convert(source["audio"], spk_emb).wav
     for path in LISTENING.glob(f"*/{row['id']}.ogg"):
         made[path.parent.name] = audio.load(path)[1]
