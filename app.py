@@ -49,7 +49,7 @@ def add(tab, page, *more):
 def serve(app, **options):
     """Launch `app` as everybody meets it; options go to gradio's launch."""
     app.queue(api_open=False, max_size=WAITING)
-    kept = {"lifespan": scratch.sweeping(app.GRADIO_CACHE, app.upload_file_set)}
+    kept = {"lifespan": scratch.sweeping(app)}
     return app.launch(
         theme=look.theme(),
         css_paths=look.CSS,

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -161,14 +162,15 @@ def test_outputs_are_deleted_and_examples_stay(server, visitor, clip):
     ask(visitor, clip)
     run = next(fn for fn in demo.fns.values() if fn.api_name == "speak_on_page")
     given = [block.value for block in run.inputs]
+    uploaded(url, run.inputs[1].value["path"])  # it lies where the example lies
     given[1:3] = uploaded(url, clip), True
     assert answers(url, run._id, given, visitor.session_hash)[-1]["success"]
     (folder / "tmpbroken").write_bytes(b"half of an upload")
     made = [path for pattern in scratch.OURS for path in folder.glob(pattern)]
     assert len(made) >= 5, "two sounds, two pictures, half an upload"
-    scratch.forget(demo.GRADIO_CACHE, demo.upload_file_set, scratch.KEPT_SECONDS)
+    scratch.forget(demo, scratch.KEPT_SECONDS)
     assert all(path.is_file() for path in made), "too early"
-    scratch.forget(demo.GRADIO_CACHE, demo.upload_file_set, 0)
+    scratch.forget(demo, 0)
     assert not [path for path in made if path.exists()]
     assert not Path(given[1]["path"]).exists(), "an upload stays"
     assert (folder / Path(visitor.predict(WORDS, consent=True, api_name="/speak")[0]).name).is_file(), (
@@ -185,8 +187,11 @@ def test_old_files_go_while_the_app_runs(tmp_path):
     hour_ago = time.time() - scratch.KEPT_SECONDS - 1
     os.utime(old, (hour_ago, hour_ago))
 
+    files = {"GRADIO_CACHE": tmp_path, "upload_file_set": {str(tmp_path / "gone.wav")}, "blocks": {}}
+    app = SimpleNamespace(**files)
+
     async def serve():
-        async with scratch.sweeping(tmp_path, {str(tmp_path / "gone.wav")})(None):
+        async with scratch.sweeping(app)(None):
             while old.exists():
                 await asyncio.sleep(0.01)
 

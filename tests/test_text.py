@@ -202,6 +202,15 @@ def test_what_espeak_would_spell_out_is_left_out():
     assert text.phonemise("東京 hello 😀") == text.phonemise("hello")
 
 
+@pytest.mark.parametrize("times", [2, 3, 4, 10])
+def test_a_letter_is_said_as_often_as_it_is_written(times):
+    """espeak stops after three; other repeated words, and what stands beside them, are as they were."""
+    x, = set(text.phonemise("x").split())
+    assert text.phonemise("x " * times) == " ".join([x] * times)
+    assert text.phonemise("Say " + "x " * times + "now.").split()[1:-1] == [x] * times
+    assert text.phonemise("no " * times).split() == text.phonemise("no").split() * times
+
+
 def test_encode_puts_a_blank_at_both_ends_and_decode_takes_them_out():
     ids = text.encode("Hello, world!")
     assert ids[0] == ids[-1] == 0 and all(ids[1:-1]) and max(ids) < len(text.SYMBOLS)

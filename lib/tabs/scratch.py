@@ -50,28 +50,30 @@ def move_in():
     return home.name
 
 
-def forget(folder, uploads, seconds):
-    """Delete what visitors brought or made `seconds` ago or earlier: `uploads`, and OURS in `folder`.
+def forget(app, seconds):
+    """Delete what visitors brought to a gr.Blocks or made there `seconds` ago or earlier: uploads, and OURS.
 
-    gradio's own sweep knows no result that a page shows in a component that was changed for one visitor, nor
-    one that was never shown as its run was stopped."""
-    paths = [Path(path) for path in list(uploads)]
+    Examples that the page begins with stay, also where somebody has uploaded the same again: it lies in the
+    same place.  gradio's own sweep knows no result that a page shows in a component that was changed for one
+    visitor, nor one that was never shown as its run was stopped."""
+    kept = set()
+    for block in list(app.blocks.values()):
+        kept.update(getattr(block, "keep_in_cache", ()))
+    paths = [Path(path) for path in list(app.upload_file_set) if path not in kept]
     for pattern in OURS:
-        paths += Path(folder).glob(pattern)
+        paths += Path(app.GRADIO_CACHE).glob(pattern)
     for path in paths:
         with contextlib.suppress(OSError):  # gone already
             if path.is_file() and path.stat().st_mtime <= time.time() - seconds:
                 path.unlink()
 
 
-def sweeping(folder, uploads):
-    """The lifespan of a server that forgets, every SWEEP_SECONDS, what is older than KEPT_SECONDS.
-
-    uploads: the set of paths that gradio keeps of them."""
+def sweeping(app):
+    """The lifespan of a server of `app`: every SWEEP_SECONDS it forgets what is older than KEPT_SECONDS."""
 
     async def sweep_on():
         while True:
-            await asyncio.to_thread(forget, folder, uploads, KEPT_SECONDS)
+            await asyncio.to_thread(forget, app, KEPT_SECONDS)
             await asyncio.sleep(SWEEP_SECONDS)
 
     @contextlib.asynccontextmanager

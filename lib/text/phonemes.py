@@ -11,6 +11,7 @@ from lib.text.symbols import INDEX, PAD, ids
 MARKS = ",.;:!?"
 _LOCK = threading.Lock()  # espeak keeps its language and its buffers in globals
 _RUNS = re.compile(f"{OPEN}[^{CLOSE}]*{CLOSE}|[{MARKS}]|[^{MARKS}{OPEN}]+")
+_AGAIN = re.compile(r"\b(\w)(?: \1){2}(?= \1\b)")  # of one letter in a row espeak says three and no more
 
 
 @functools.cache
@@ -61,12 +62,15 @@ def _is_spoken(run):
 
 def _spoken(words, language):
     """What espeak makes of each run of words."""
+    parts = [_AGAIN.sub(r"\g<0>\n", run).split("\n") for run in words]
+    pieces = [piece.strip() for part in parts for piece in part]
     with _LOCK:
         backend = _espeak(language)
-        spoken = backend.phonemize(words, strip=True)
-        if len(spoken) != len(words):  # phonemizer drops what it finds empty
-            spoken = ["".join(backend.phonemize([run], strip=True)) for run in words]
-    return spoken
+        spoken = backend.phonemize(pieces, strip=True)
+        if len(spoken) != len(pieces):  # phonemizer drops what it finds empty
+            spoken = ["".join(backend.phonemize([piece], strip=True)) for piece in pieces]
+    following = iter(spoken)
+    return [" ".join(next(following) for _ in part) for part in parts]
 
 
 def _articles(runs, read):
