@@ -57,7 +57,6 @@ import torch
 from lib import audio, losses, show, text, training
 from lib.audio import perturb
 from lib.data import corpus, filling
-from lib.data.clips import Clips
 from lib.evaluation import metrics, statistics
 from lib.models.vits import Vits, VitsConfig
 from lib.paths import ASSETS, CHECKPOINTS
@@ -99,7 +98,6 @@ for name, spk_emb in ("one", one), ("halfway", halfway), ("two", two):
 
 # %%
 encoder = voices.encoder.requires_grad_(False)
-tag = training.fingerprint(encoder)
 start = os.environ.get("VOICE_ATLAS_TTS", CHECKPOINTS / "tts")
 base, base_card = training.load(start, Vits, VitsConfig, codec=voices.codec)
 everything = corpus.rows(corpus.source(BUDGET), hours=budget.pick(quick=1, full=20))
@@ -112,7 +110,7 @@ def embed(wav):
     return encoder.cpu().windows(torch.tensor(wav)[None, None]).numpy()
 
 
-clips = Clips(rows, CACHE, embed, tag)
+clips = stages.ready(rows, CACHE, encoder)
 
 # %% [markdown]
 # For each voice *held out*, how near is the nearest training voice? If cosines of 0.9 were the rule, there would be
@@ -302,7 +300,7 @@ SYSTEMS = {  # how the coin is thrown, and on which set
     "+PS": (None, "shifted"),
     "+CS": (None, "crowd"),
 }
-ready = {name: Clips(part, CACHE, embed, tag) for name, part in sets.items()}
+ready = {name: stages.ready(part, CACHE, encoder) for name, part in sets.items()}
 print({name: f"{len(mine.rows)} clips, {len(mine.people)} voices" for name, mine in ready.items()})
 
 # %% [markdown]
@@ -393,13 +391,7 @@ def toss(config, clips, z):
     return draw
 
 
-def encode(wav, spk_emb, band):
-    """What Clips.latents asks for: m_q and logs_q [1, C, F] of one clip."""
-    voice = torch.tensor(spk_emb)[None]
-    return base.codec.encode(torch.tensor(wav)[None, None], voice, torch.tensor([band]))[:2]
-
-
-latents = {name: mine.latents(RUN / f"{name}.f16", encode) for name, mine in ready.items()}
+latents = {name: stages.latents(mine, RUN / name, base.codec) for name, mine in ready.items()}
 
 
 def trained(config, data, seed):
@@ -573,7 +565,7 @@ steps = budget.pick(quick=4, full=1500)
 decay = budget.pick(quick=0.9, full=0.998)  # of the average over steps
 native = [i for i in clips.order if corpus.is_native(clips.rows[i])]
 clips.order = np.array(native)  # as in lesson 03
-z = clips.latents(RUN / "everybody.f16", encode)
+z = stages.latents(clips, RUN / "everybody", base.codec)
 parts = [vits.text, vits.flow, vits.durations, vits.rhythm]
 _, spent = stages.stage("all", learner(plan), {"vits": vits}, {"vits": parts},
                         toss(plan, clips, z), steps, lr=1e-4, folder=RUN, weights=WEIGHTS,

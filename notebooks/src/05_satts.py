@@ -55,7 +55,6 @@ import torch
 
 from lib import audio, show, text, training
 from lib.data import corpus, mixtures
-from lib.data.clips import Clips
 from lib.evaluation import metrics, statistics
 from lib.models.attractor import AttractorConfig, SpeakerAttractor, modulus
 from lib.models.codec import Codec
@@ -181,7 +180,7 @@ cached = ASSETS.parent / "runs/cache"
 everything = corpus.rows(corpus.source(BUDGET), hours=budget.pick(quick=1, full=20))
 rows = [row for row in everything if row["split"] == "train" and corpus.is_native(row)]
 held_out = [row for row in everything if row["split"] == "valid" and corpus.is_native(row)]
-clips = {kind: Clips(rows, cached, functools.partial(windows, kind), TAGS[kind]) for kind in EARS}
+clips = {kind: stages.ready(rows, cached, ear) for kind, ear in EARS.items()}
 asked = list(corpus.by_speaker(held_out).values())[: budget.pick(quick=3, full=21)]
 clean = [corpus.wav(held_out[mine[0]]) for mine in asked]  # the references
 others = [corpus.wav(held_out[mine[-1]]) for mine in asked]  # other clips, to distract
@@ -345,13 +344,7 @@ HERE = RUN / "-".join([lender, *TAGS.values()])  # other weights of any: another
 HERE.mkdir(parents=True, exist_ok=True)
 
 
-def encode(wav, spk_emb, band):
-    """What Clips.latents asks for: m_q and logs_q [1, C, F] of one clip."""
-    voice = torch.tensor(spk_emb)[None]
-    return base.codec.encode(torch.tensor(wav)[None, None], voice, torch.tensor([band]))[:2]
-
-
-z = clips["verification"].latents(RUN / f"latents-{lender}.f16", encode)
+z = stages.latents(clips["verification"], RUN, base.codec)
 
 
 def trained(name, kind):
