@@ -130,6 +130,7 @@ def test_stop_ends_the_run_of_its_own_visitor_only(tiny_voices, clip, tmp_path):
             1.0,
             0.3,
             audio.RATE,
+            None,
         )
         if presser == "me":
             with pytest.raises(InterruptedError, match="Stopped"):
@@ -144,7 +145,8 @@ def test_only_speak_is_public(visitor):
     api = visitor.view_api(return_format="dict")["named_endpoints"]
     assert set(api) == {"/speak", "/listen_start", "/listen_next", "/is_marked"}
     names = [parameter["parameter_name"] for parameter in api["/speak"]["parameters"]]
-    assert names == ["text", "reference", "consent", "seed", "speed", "expressiveness", "output_rate"]
+    settings = ["seed", "speed", "expressiveness", "output_rate"]
+    assert names == ["text", "reference", "consent", *settings, "melody"]
 
 
 def test_starts_soon_and_without_a_network(tiny_root, tmp_path):

@@ -178,7 +178,7 @@ def wide(tiny_root):
 def asked(voices, folder, clip, rate):
     """(path, picture, facts) of Speak at a rate."""
     function, *_ = speak.callbacks(voices, folder)
-    given = ("One is here. Two is here.", str(clip), True, 0, 1.0, 0.1, rate)
+    given = ("One is here. Two is here.", str(clip), True, 0, 1.0, 0.1, rate, None)
     return function(*given, gr.Request(session_hash="a"), lambda *told, **more: None)
 
 
@@ -199,7 +199,7 @@ def test_a_higher_rate_is_the_same_sound_marked(wide, clip, tmp_path, rate):
 def test_the_sentences_have_the_rate_of_the_result(wide, clip, tmp_path):
     """Catches a player that plays another sound than the one that is downloaded."""
     _, on_page, _ = speak.callbacks(wide, tmp_path)
-    given = ("One is here. Two is here.", str(clip), True, 0, 1.0, 0.1, 24000, None, None)
+    given = ("One is here. Two is here.", str(clip), True, 0, 1.0, 0.1, 24000, None, None, None)
     *pieces, last = on_page(*given, gr.Request(session_hash="a"), lambda *told, **more: None)
     sounds = [audio.load(base64.b64decode(sound.partition(",")[2])) for sound in pieces[-1][0]["sounds"]]
     assert [rate for rate, _ in sounds] == [24000, 24000]

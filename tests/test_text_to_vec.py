@@ -1,8 +1,10 @@
 """Text becomes vectors and a melody: shapes, alignment, the flow, prompts, losses, speech made of them."""
+import gradio as gr
 import numpy as np
 import pytest
 import torch
 
+from lib import audio
 from lib.losses.vectors import text_to_vec
 from lib.models.frames import Frames, FramesConfig
 from lib.models.harmonic import HarmonicCodec, HarmonicCodecConfig
@@ -11,6 +13,8 @@ from lib.models.text_to_vec import BEYOND, TextToVec, TextToVecConfig, prompt
 from lib.nn import align
 from lib.nn import pitch as pitches
 from lib.nn.blocks import sequence_mask
+from lib.tabs import permits
+from lib.tabs import speak as tab
 from lib.voices import Voices
 from lib.voices.speak import MODELS
 
@@ -323,3 +327,27 @@ def test_what_cannot_be_done_is_told(speaking, tiny_voices):
         speaking.speak(WORDS, hum(110), melody=noise)
     with pytest.raises(ValueError, match="lesson 07"):  # it is not installed there
         tiny_voices.speak(WORDS, hum(110), model="text_to_vec")
+
+
+def said_in_the_tab(voices, folder, melody, consent=True):
+    """Facts that the tab Speak gives for a voice that nobody has and the clip `melody`."""
+    example = folder / "voice.wav"
+    audio.save(example, *hum(110))
+    permits.VIRTUAL.add([example])
+    function, *_ = tab.callbacks(voices, folder)
+    given = (WORDS, str(example), consent, 0, 1.0, 0.1, RATE, melody)
+    return function(*given, gr.Request(session_hash="a"), lambda *told, **more: None)
+
+
+def test_the_tab_follows_a_melody_that_may_be_used(speaking, tmp_path):
+    melody, noise = tmp_path / "melody.wav", tmp_path / "noise.wav"
+    audio.save(melody, *hum(220))
+    audio.save(noise, RATE, (0.1 * np.random.default_rng(0).standard_normal(3 * RATE)).astype("float32"))
+    plain, *_ = said_in_the_tab(speaking, tmp_path, None, consent=False)
+    sound, *_ = said_in_the_tab(speaking, tmp_path, str(melody))
+    plain, sound = audio.load(plain)[1], audio.load(sound)[1]
+    assert len(plain) != len(sound) or not np.allclose(plain, sound, atol=1e-3)
+    with pytest.raises(ValueError, match="consent"):
+        said_in_the_tab(speaking, tmp_path, str(melody), consent=False)
+    with pytest.raises(ValueError, match=tab.MELODY):
+        said_in_the_tab(speaking, tmp_path, str(noise))

@@ -15,8 +15,8 @@ TABS = {
     "convert": (
         "11_codec_and_frames",
         "Clean speech of one person, 60 s; more than one word in four is lost; a voice cannot be moved up by "
-        "more than a few semitones. The vectors that tell the words have no lesson yet; lesson 06 makes "
-        "another model for the same task.",
+        "more than a few semitones. Lesson 07 makes the vectors that tell the words, lesson 06 another model "
+        "for the same task.",
     ),
     "listen": (
         "10_the_atlas",

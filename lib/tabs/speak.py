@@ -13,7 +13,7 @@ from lib import audio, show, text
 from lib.data import corpus
 from lib.tabs import about, context, endpoints, history, permalink, permits, player, plays, rates, visitor
 from lib.tabs.hints import Hints
-from lib.voices.speak import FASTEST, LIMIT, SLOWEST, check_request
+from lib.voices.speak import CHECKPOINTS, FASTEST, LIMIT, SLOWEST, check_request, measured
 from lib.voices.speech import is_clip, joined
 
 NAME, NEEDS = "Speak", ("speaker_encoder", "tts")
@@ -30,6 +30,8 @@ EXAMPLES = {
 FIRST = "Cedar, medium"
 CONSENT = "I may use this voice: it is mine, or its owner agreed."
 TEXT, VOICE = "What to say", "Voice to borrow"  # names of fields, on the page and in messages
+MELODY = "Melody of another clip"
+FOLLOWS = ("text_to_vec", "frames")  # models that can take a melody
 SHOWN = 9  # components in which the page shows a result: those of `results` and of the history
 
 
@@ -83,7 +85,7 @@ def reporter(report, folder):
 
 def facts(voices, speech, took, spk_emb, notes):
     """Lines of Markdown for a careful visitor: how alike, how fast, from what; then `notes`."""
-    card, tts = voices.bundle.card("speaker_encoder"), voices.bundle.card("tts")
+    card, tts = voices.bundle.card("speaker_encoder"), voices.bundle.card(CHECKPOINTS[speech.facts["model"]])
     eer = card["figures"].get("eer")
     error = "not measured" if eer is None else f"{100 * eer:.1f} %"
     try:
@@ -147,6 +149,18 @@ def borrowed(voices, reference, taken, folder, name=VOICE):
         raise ValueError("There is no voice to borrow: choose an example, upload a clip or record one.")
 
 
+def followed(voices, melody, folder):
+    """The clip whose melody is asked for, or None.  Raises WrongField for one in which no voice is heard."""
+    if not melody:
+        return None
+    with visitor.field(MELODY):
+        clip = audio.load(visitor.clip(melody, folder))
+        usable(clip)
+        voices.bundle.check(*FOLLOWS)
+        measured(voices, clip)
+    return clip
+
+
 def parts_of(words):
     """The sentences of a text, as it is spoken."""
     return text.parts(words) or [(words, 0.0)]
@@ -173,10 +187,10 @@ class Wish:
 
 
 def wished(voices, folder, fields, taken):
-    """The Wish in the fields (text, reference, consent, seed, speed, expressiveness, rate) of a visitor.
+    """The Wish in the fields (text, reference, consent, seed, speed, expressiveness, rate, melody).
 
     Raises WrongField for the first that is wrong."""
-    words, reference, ticked, seed, speed, expressiveness, rate = fields
+    words, reference, ticked, seed, speed, expressiveness, rate, melody = fields
     settings = {
         "seed": visitor.seed(seed),
         "speed": visitor.number(speed, "Speed", SLOWEST, FASTEST),
@@ -186,10 +200,11 @@ def wished(voices, folder, fields, taken):
     check_text(words, settings["speed"])
     begun = time.monotonic()
     with visitor.field(VOICE):
-        needs_consent = permits.asks([reference], folder, None if reference else taken)
+        needs_consent = permits.asks([reference, melody], folder, None if reference else taken)
     if needs_consent:
         permits.require(ticked)
     voice, spk_emb, notes = borrowed(voices, reference, taken, folder)
+    settings["melody"] = followed(voices, melody, folder)
     name = Path(reference).stem if reference else taken["name"]
     return Wish(words, voice, spk_emb, tuple(notes), settings, rate, time.monotonic() - begun, name)
 
@@ -247,11 +262,12 @@ def callbacks(voices, folder):
         speed,
         expressiveness,
         output_rate,
-        request: gr.Request,
+        melody=None,
+        request: gr.Request = None,
         progress=gr.Progress(),  # noqa: B008  gradio reads the default
     ):
         """Say a text in the voice of a clip, or in a virtual voice."""
-        fields = (text, reference, consent, seed, speed, expressiveness, output_rate)
+        fields = (text, reference, consent, seed, speed, expressiveness, output_rate, melody)
         wish = wished(voices, folder, fields, None)
         pieces = list(sentences(voices, wish, stops.asked(request), progress))
         return answer(voices, folder, wish, pieces)
@@ -264,6 +280,7 @@ def callbacks(voices, folder):
         speed,
         expressiveness,
         output_rate,
+        melody,
         taken,
         kept,
         request: gr.Request,
@@ -273,13 +290,13 @@ def callbacks(voices, folder):
 
         kept: results of this visit."""
         progress(0, desc="listening to the reference")
-        fields = (text, reference, consent, seed, speed, expressiveness, output_rate)
+        fields = (text, reference, consent, seed, speed, expressiveness, output_rate, melody)
         wish = wished(voices, folder, fields, taken)
         stream = player.Stream(folder, len(parts_of(text)))
         for piece in sentences(voices, wish, stops.asked(request), progress):
             yield stream.add(piece), *[gr.skip()] * (SHOWN - 1)
         sound, image, lines = answer(voices, folder, wish, stream.pieces)
-        used = (text, reference, example_of(reference), seed, speed, expressiveness, output_rate)
+        used = (text, reference, example_of(reference), seed, speed, expressiveness, output_rate, melody)
         sent = None if reference else taken
         kept = history.added(kept, f"{wish.name}: {text}", (sound, image), used, sent)
         yield gr.skip(), sound, image, lines, compared(wish.voice, sound), *history.shown(kept)
@@ -318,6 +335,15 @@ def settings(voices, hints):
     return fields
 
 
+def melody_of(voices, hints):
+    """The upload of a clip whose melody is followed, with its line of hints; not seen where no model can."""
+    with gr.Accordion(MELODY, open=False, visible=all(map(voices.bundle.has, FOLLOWS))):
+        clip = context.upload("Its register, range and pace, in the voice above", elem_id="melody")
+        hints.beside(MELODY)
+    hints.watch(MELODY, [clip])
+    return clip
+
+
 def publish(speak, example):
     """Make /speak public; example: path of the clip that is taken where none is given."""
     with endpoints.hidden():
@@ -329,6 +355,7 @@ def publish(speak, example):
             endpoints.number("Speed", f"{SLOWEST:g} to {FASTEST:g}; 2 is twice as fast", 1.0),
             endpoints.number("Expressiveness", "0, always the same, to 1, lively and risky", 0.1),
             rates.published(),
+            endpoints.clip(MELODY, "A clip whose register, range and pace are taken; may be left out"),
         ]
         gives = [
             endpoints.sound("Speech", "The sound, a wav file"),
@@ -385,6 +412,7 @@ def build(page):
             reference.render()
             hints.beside(VOICE)
             checked = gr.Markdown(report(paths[FIRST]), elem_id="check")
+            melody = melody_of(voices, hints)
             fields = settings(voices, hints)
         with gr.Column(min_width=300):
             consent = permits.box(CONSENT)
@@ -403,7 +431,7 @@ def build(page):
     publish(speak, paths[FIRST])
     run = go.click(
         hints.telling(speak_on_page, results=SHOWN),
-        [text, reference, consent, *fields, taken, made.state],
+        [text, reference, consent, *fields, melody, taken, made.state],
         [playing, *shown, *made.outputs(), *hints.outputs()],
         api_visibility="private",
         concurrency_limit=context.SPEAKERS_AT_ONCE,
@@ -411,10 +439,10 @@ def build(page):
         show_progress_on=shown[:1],
     )
     hints.stop(halt, stop, run)
-    made.connect([text, reference, choice, *fields], [reference], consent, taken, shown)
+    made.connect([text, reference, choice, *fields, melody], [reference, melody], consent, taken, shown)
     reference.change(reporter(report, folder), [reference, taken], checked, **context.LIGHT)
-    permits.connect(consent, [reference], folder, taken)
+    permits.connect(consent, [melody, reference], folder, taken)
     hints.watch(TEXT, [text, fields[1]], check_text)
     hints.watch(VOICE, [reference, taken])
-    hints.watch("Consent", [consent, reference, taken])
+    hints.watch("Consent", [consent, reference, melody, taken])
     taken.change(receive, taken, [choice, reference, checked], **context.LIGHT)
