@@ -176,12 +176,10 @@ def sources(hints, paths):
     first = next(iter(paths))
     with gr.Row():
         with gr.Column(min_width=300):
-            recording = context.upload(
-                f"{NOISY}, 1 s to 10 minutes", paths[first], elem_id="noisy", render=False
+            label = f"{NOISY}, 1 s to 10 minutes"
+            recording, _ = context.brought(
+                hints, NOISY, label, paths, "Example recordings", first, elem_id="noisy"
             )
-            context.example_radio(paths, "Example recordings", recording, first)
-            recording.render()
-            hints.beside(NOISY)
         with gr.Column(min_width=300):
             keep = gr.Radio(KEEPS, value=ANYBODY, label=KEEP)
             hints.beside(KEEP)
@@ -206,15 +204,11 @@ def results():
     with gr.Row():
         before = gr.Audio(label="Before", elem_classes="result", min_width=300, **sound)
         after = gr.Audio(label="After", elem_classes="result", min_width=300, **sound)
-    drawn = gr.Image(
-        show_label=False,
-        label="Spectrograms",
-        interactive=False,
-        buttons=[],
-        min_width=100,
-        elem_classes="drawn",
-        alt_text="Mel spectrograms of the recording and of the result on one time axis: "
+    drawn = context.picture(
+        "Spectrograms",
+        "Mel spectrograms of the recording and of the result on one time axis: "
         "time goes right, frequency goes up",
+        elem_classes="drawn",
     )
     return before, after, drawn, gr.Markdown(elem_classes="check")
 
@@ -229,10 +223,7 @@ def build(page):
     recording, keep, voice, strength = sources(hints, examples())
     consent = permits.box(CONSENT)
     hints.beside("Consent")
-    with gr.Row():
-        go = gr.Button("Clean", variant="primary", min_width=120, scale=3)
-        halt = gr.Button("Stop", min_width=80)
-    hints.beside()
+    go, halt = context.run_and_stop(hints, "Clean")
     part, noise, tune_it, halt_it, tuned_line = tuning.build(hints)
     shown = results()
     words = about.model(page.voices.bundle, "enhancer")

@@ -68,6 +68,39 @@ def upload(label, value=None, **more):
     )
 
 
+def brought(hints, name, label, paths, title, first, **more):
+    """An upload under its bundled examples {label: path}, and the line beside it: (upload, choice).
+
+    name: of the field, in messages; title: of the examples, of which `first` is chosen at first."""
+    clip = upload(label, paths[first], render=False, **more)
+    choice = example_radio(paths, title, clip, first)
+    clip.render()
+    hints.beside(name)
+    return clip, choice
+
+
+def run_and_stop(hints, label):
+    """The button that starts the work of a tab and the one that stops it, and the line under both."""
+    with gr.Row():
+        go = gr.Button(label, variant="primary", min_width=120, scale=3)
+        halt = gr.Button("Stop", min_width=80)
+    hints.beside()
+    return go, halt
+
+
+def picture(label, says, **more):
+    """A gr.Image of something drawn here; says: what is to be seen, for those who cannot see it."""
+    return gr.Image(
+        show_label=False,
+        label=label,
+        interactive=False,
+        buttons=[],
+        min_width=100,
+        alt_text=says,
+        **more,
+    )
+
+
 def example_radio(paths, label, clip, value=None):
     """A gr.Radio of bundled examples {label: path} that fills the upload `clip`."""
     choice = gr.Radio(

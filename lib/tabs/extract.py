@@ -229,10 +229,10 @@ def sources(hints):
     """What a visitor brings: the mixture, or a second clip to be mixed with the first."""
     paths = examples()
     first = next(iter(paths))
-    mixture = context.upload(f"{MIXTURE}, 1 to 30 s", paths[first], elem_id="mixture", render=False)
-    context.example_radio(paths, "Example mixtures", mixture, first)
-    mixture.render()
-    hints.beside(MIXTURE)
+    label = f"{MIXTURE}, 1 to 30 s"
+    mixture, _ = context.brought(
+        hints, MIXTURE, label, paths, "Example mixtures", first, elem_id="mixture"
+    )
     with gr.Accordion("Or let the app mix: add a second clip", open=False):
         second = context.upload("Second clip, played at the same time", elem_id="second")
     hints.watch(MIXTURE, [mixture, second])
@@ -245,17 +245,9 @@ def question(hints):
     hints.beside(PEOPLE)
     consent = permits.box(CONSENT)
     hints.beside("Consent")
-    with gr.Row():
-        go = gr.Button("Take apart", variant="primary", min_width=120, scale=3)
-        halt = gr.Button("Stop", min_width=80)
-    hints.beside()
-    image = gr.Image(
-        show_label=False,
-        label="Who speaks where",
-        interactive=False,
-        buttons=[],
-        min_width=100,
-        alt_text="Spectrogram of the mixture, each point in the colour of its speaker",
+    go, halt = context.run_and_stop(hints, "Take apart")
+    image = context.picture(
+        "Who speaks where", "Spectrogram of the mixture, each point in the colour of its speaker"
     )
     hints.watch(PEOPLE, [context.lenient(people)])
     return people, consent, go, halt, image
