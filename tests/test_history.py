@@ -88,7 +88,7 @@ class Visit:
 
     def speak(self, text, path):
         """Speak, and give what the page shows in the end."""
-        given = [text, path, True, 3, 1.5, 0.2, audio.RATE, None, None]
+        given = [text, path, True, 3, 1.5, 0.2, audio.RATE, None, None, None]
         return answers(self.url, self.run._id, given, self.session)[-1]["output"]["data"]
 
     def labels(self, shown):
@@ -121,9 +121,9 @@ def test_a_visit_keeps_its_results_and_no_other_sees_them(visits, clip):
     labels = one.labels(one.speak("Good evening.", mine))
     assert labels == ["2. clip: Good evening.", "1. clip: Good morning."]
     assert two.labels(two.speak("Good night.", mine)) == ["1. clip: Good night."]
-    text, reference, choice, seed, speed, expressiveness, rate, consent, *_ = one.used(labels[1])
+    text, reference, choice, seed, speed, expressiveness, rate, melody, consent, *_ = one.used(labels[1])
     assert (text, seed, speed, expressiveness, rate) == ("Good morning.", 3, 1.5, 0.2, audio.RATE)
-    assert reference["path"] == mine["path"] and choice is None
+    assert reference["path"] == mine["path"] and choice is None and melody is None
     assert consent is False, "a tick is for the clip that was there when it was made"
     assert two.used("1. clip: Good night.")[0] == "Good night."
     assert not two.used(labels[0])

@@ -30,7 +30,7 @@ class Page:
 
     def speak(self, reference, text=TWO, consent=False, seed=0, speed=1.0, expressiveness=0.1, rate=16000):
         """All answers to a click on Speak."""
-        given = [text, reference, consent, seed, speed, expressiveness, rate, None, None]
+        given = [text, reference, consent, seed, speed, expressiveness, rate, None, None, None]
         return answers(self.url, self.run._id, given, self.client.session_hash)
 
 
@@ -186,8 +186,9 @@ def test_the_box_is_there_when_it_is_needed(page, clip, example):
     person, virtual = {"person": True}, {"person": False}
     given = [(mine, None), (example, person), (None, person), (None, virtual), (None, None)]
     given = [(reference and reference["path"], taken) for reference, taken in given]
-    assert [show.fn(*pair).visible for pair in given] == [True, False, True, False, False]
-    assert show.fn("/etc/hostname", None).visible is True
+    assert [show.fn(None, *pair).visible for pair in given] == [True, False, True, False, False]
+    assert show.fn(mine["path"], example["path"], None).visible is True, "a melody is somebody's too"
+    assert show.fn(None, "/etc/hostname", None).visible is True
 
 
 def test_the_first_stop_of_the_keyboard_skips_what_comes_before_the_tabs(page):
