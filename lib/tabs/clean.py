@@ -25,8 +25,8 @@ EXAMPLES = {
     "Cedar, while Linden talks": ("va-21", "va-22"),
 }
 LIMITS = (
-    "Early weights: ten minutes of training. Hums, keys and steady noise go; babble and other people hardly, "
-    "and clean speech loses a little. Echo stays. 16 kHz."
+    "Hums, keys and steady noise go; a few people at once or one other person only in part, also where it "
+    "is told or tuned to a voice. Clean speech stays as it is. Echo stays. 16 kHz."
 )
 DRAWN_SECONDS = 60.0  # of a long recording: more cannot be told apart in a picture
 
