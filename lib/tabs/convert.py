@@ -286,15 +286,11 @@ def results():
         elem_classes="result",
     )
     pair = plays.build(visible=False, padding=False)
-    drawn = gr.Image(
-        show_label=False,
-        label="Spectrograms",
-        interactive=False,
-        buttons=[],
-        min_width=100,
-        elem_classes="drawn",
-        alt_text="Mel spectrograms of source, voice and result on one time axis: "
+    drawn = context.picture(
+        "Spectrograms",
+        "Mel spectrograms of source, voice and result on one time axis: "
         "time goes right, frequency goes up",
+        elem_classes="drawn",
     )
     line = gr.Markdown(elem_classes="check")
     return result, drawn, line, pair
@@ -306,23 +302,16 @@ def clips(hints, paths):
     Returns (source, target, the choices among their examples, the reports on both)."""
     with gr.Row():
         with gr.Column(min_width=300):
-            source = context.upload(
-                f"{SOURCE}: what to say, and how (1 to 60 s)", paths[FIRST], elem_id="source", render=False
+            label = f"{SOURCE}: what to say, and how (1 to 60 s)"
+            source, own = context.brought(
+                hints, SOURCE, label, paths, "Example sources", FIRST, elem_id="source"
             )
-            own = context.example_radio(paths, "Example sources", source, FIRST)
-            source.render()
-            hints.beside(SOURCE)
             checked = gr.Markdown(report(paths[FIRST]), elem_id="check-source", elem_classes="check")
         with gr.Column(min_width=300):
-            target = context.upload(
-                f"{speak.VOICE} (one person, 3 s or more)",
-                paths[speak.FIRST],
-                elem_id="target",
-                render=False,
+            label = f"{speak.VOICE} (one person, 3 s or more)"
+            target, choice = context.brought(
+                hints, speak.VOICE, label, paths, "Example voices", speak.FIRST, elem_id="target"
             )
-            choice = context.example_radio(paths, "Example voices", target, speak.FIRST)
-            target.render()
-            hints.beside(speak.VOICE)
             checked_target = gr.Markdown(
                 speak.report(paths[speak.FIRST]), elem_id="check-target", elem_classes="check"
             )
@@ -343,10 +332,7 @@ def build(page):
     fields = settings(voices, hints)
     consent = permits.box(CONSENT)
     hints.beside("Consent")
-    with gr.Row():
-        go = gr.Button("Convert", variant="primary", min_width=120, scale=3)
-        halt = gr.Button("Stop", min_width=80)
-    hints.beside()
+    go, halt = context.run_and_stop(hints, "Convert")
     shown = results()
     made = history.History(hints)
     about.build(about.model(voices.bundle, judged), "convert")

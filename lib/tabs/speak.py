@@ -377,13 +377,8 @@ def results():
         elem_classes="result",
     )
     pair = plays.build(visible=False, padding=False)
-    picture = gr.Image(
-        show_label=False,
-        label="Spectrogram",
-        interactive=False,
-        buttons=[],
-        min_width=100,
-        alt_text="Mel spectrogram of the result: time goes right, frequency goes up",
+    picture = context.picture(
+        "Spectrogram", "Mel spectrogram of the result: time goes right, frequency goes up"
     )
     line = gr.Markdown(elem_id="facts")
     return playing, result, picture, line, pair
@@ -405,22 +400,17 @@ def build(page):
                 info=f"English, up to {LIMIT:,} characters and {visitor.LIMIT_SECONDS} seconds of speech",
             )
             hints.beside(TEXT)
-            reference = context.upload(
-                f"{VOICE} (one person, 3 s or more)", paths[FIRST], elem_id="reference", render=False
+            label = f"{VOICE} (one person, 3 s or more)"
+            reference, choice = context.brought(
+                hints, VOICE, label, paths, "Example voices", FIRST, elem_id="reference"
             )
-            choice = context.example_radio(paths, "Example voices", reference, FIRST)
-            reference.render()
-            hints.beside(VOICE)
             checked = gr.Markdown(report(paths[FIRST]), elem_id="check")
             melody = melody_of(voices, hints)
             fields = settings(voices, hints)
         with gr.Column(min_width=300):
             consent = permits.box(CONSENT)
             hints.beside("Consent")
-            with gr.Row():
-                go = gr.Button("Speak", variant="primary", min_width=120, scale=3)
-                halt = gr.Button("Stop", min_width=80)
-            hints.beside()
+            go, halt = context.run_and_stop(hints, "Speak")
             playing, *shown = results()
             made = history.History(hints)
             permalink.build(text, choice, fields, reference, paths)
