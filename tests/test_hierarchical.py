@@ -8,7 +8,7 @@ import torch
 
 from lib import losses, training
 from lib.models.harmonic import HarmonicCodec, HarmonicCodecConfig
-from lib.models.hierarchical import WEIGHTS, Hierarchical, HierarchicalConfig, hidden_at_random
+from lib.models.hierarchical import MOST_CONTRAST, WEIGHTS, Hierarchical, HierarchicalConfig, hidden_at_random
 from lib.models.semantic import Semantic, SemanticConfig
 from lib.nn import pitch
 from lib.nn.adaptive import AdaptiveBlock
@@ -236,6 +236,25 @@ def test_guidance_goes_on_from_nobody_to_somebody(net):
     other = {"spk_emb": torch.ones(1, D), "ref": torch.randn(1, M + 2, 10)}
     torch.testing.assert_close(nobody, latents(guidance=0.0, **other), atol=1e-4, rtol=1e-4)
     assert not torch.allclose(somebody, latents(guidance=1.0, **other), atol=1e-3)
+
+
+def test_contrast_restores_the_spread_of_what_is_foreseen():
+    """It is the ratio of two deviations, kept between one and MOST_CONTRAST, and `sample` applies it."""
+    net = built()
+    given = batch(B=6, F=30)
+    given["mask"][:] = 1
+    net.start_from(given["mel"])
+    muffled = sampled(net)
+    net.measure_contrast(given)
+    assert (net.contrast >= 1).all() and (net.contrast <= MOST_CONTRAST).all()
+    assert (net.contrast > 1).any()
+    assert not torch.allclose(muffled, sampled(net), atol=1e-3)
+    with torch.no_grad():
+        net.acoustic.straight.weight.zero_()  # now real frames move less than what is foreseen
+        net.acoustic.out.weight.zero_()
+    net.measure_contrast(given)
+    torch.testing.assert_close(net.contrast, torch.ones(C))
+    torch.testing.assert_close(sampled(net), muffled)
 
 
 def test_the_register_enters_after_the_prior(net):
