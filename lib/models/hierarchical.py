@@ -144,11 +144,13 @@ class Hierarchical(nn.Module):
     def __init__(self, config, harmonic):
         super().__init__()
         M, C, G, hidden = config.M, config.C, config.H, config.hidden
-        self.config, self.harmonic = config, harmonic
+        self.config = config
+        self.harmonic = harmonic
         self.register_buffer("mean", torch.zeros(M))
         self.register_buffer("std", torch.ones(M))
         self.register_buffer("contrast", torch.ones(C))
-        self.voice, self.no_voice = nn.Linear(config.D, G), nn.Parameter(torch.zeros(G))
+        self.voice = nn.Linear(config.D, G)
+        self.no_voice = nn.Parameter(torch.zeros(G))
         self.listener = Listener(config)
         self.acoustic = Distribution(M, hidden, config.acoustic_layers, C, G, straight=True)
         self.decoder = FrameDecoder(C, hidden, config.decoder_layers, M, G)
@@ -214,7 +216,8 @@ class Hierarchical(nn.Module):
         mask = batch["mask"].transpose(1, 2)
         known, ref_mask = hidden_at_random(batch["ref_mask"])
         g = self.told(batch["spk_emb"], known)
-        bands, pitch = self.bands(batch["mel"]), pitches.channels(batch["f0"])
+        bands = self.bands(batch["mel"])
+        pitch = pitches.channels(batch["f0"])
         copy = batch["code_copy"]
         ref = self.seen(batch["ref_mel"], batch["ref_f0"])
         h = self.listener(copy, pitch, mask, g, ref, ref_mask)
@@ -222,7 +225,8 @@ class Hierarchical(nn.Module):
         q_s = self.semantic(batch["code"], pitch, mask)
         p = self.prior(copy, pitches.melody(pitch, mask), mask)
         z_a, z_s, z_p = draw(*q_a), draw(*q_s), draw(*p)
-        forth, back = self.up(z_a, mask, g, h), self.down(z_s, mask, g, h)
+        forth = self.up(z_a, mask, g, h)
+        back = self.down(z_s, mask, g, h)
         forth_s = self.semantic_flow(z_s, mask, g)
         back_s = self.semantic_flow(z_p, mask, g, reverse=True)
         bands_hat = self.decoder(z_a, pitch, mask, g)
@@ -245,7 +249,8 @@ class Hierarchical(nn.Module):
         """
         mask = batch["mask"].transpose(1, 2)
         g = self.told(batch["spk_emb"], torch.ones_like(mask[:, 0, 0]))
-        pitch, copy = pitches.channels(batch["f0"]), batch["code_copy"]
+        pitch = pitches.channels(batch["f0"])
+        copy = batch["code_copy"]
         ref = self.seen(batch["ref_mel"], batch["ref_f0"])
         h = self.listener(copy, pitch, mask, g, ref, batch["ref_mask"])
         m_p, _ = self.prior(copy, pitches.melody(pitch, mask), mask)
@@ -279,8 +284,8 @@ class Hierarchical(nn.Module):
         mask = torch.ones_like(code[:, :1])
         both = mask.expand(2, -1, -1)
         pitch = pitches.channels(f0)
-        twice = [part.expand(2, -1, -1) for part in (code, pitch, ref)]
-        h = self.listener(twice[0], twice[1], both, g, twice[2], heard)
+        h = self.listener(code.expand(2, -1, -1), pitch.expand(2, -1, -1), both, g,
+                          ref.expand(2, -1, -1), heard)
         m_p, logs_p = self.prior(code, pitches.melody(pitch, mask), mask)
         z_p = draw(m_p, logs_p, noise_scale).expand(2, -1, -1)
         z_s = self.semantic_flow(z_p, both, g, reverse=True)

@@ -16,8 +16,8 @@ def channels(f0):
     at = torch.arange(frames, device=f0.device).expand_as(f0)
     left = torch.where(voiced, at, -1).cummax(1).values  # the last voiced frame up to here, -1: none
     right = torch.where(voiced, at, frames).flip(1).cummin(1).values.flip(1)
-    first, last = torch.where(left < 0, right, left), torch.where(right == frames, left, right)
-    first, last = first.clamp(0, frames - 1), last.clamp(0, frames - 1)
+    first = torch.where(left < 0, right, left).clamp(0, frames - 1)
+    last = torch.where(right == frames, left, right).clamp(0, frames - 1)
     level = torch.where(voiced, torch.log(f0.clamp_min(1.0) / MIDDLE_HZ) / SPREAD, 0.0)
     share = (at - first) / (last - first).clamp_min(1)
     line = torch.lerp(level.gather(1, first), level.gather(1, last), share.clamp(0, 1))
