@@ -15,6 +15,7 @@ SLOWEST, FASTEST = 0.5, 2.0  # beyond, words get lost
 LOOK = (1.0, 6.0)  # s of a reference that are looked at, besides its voice: more costs time and says no more
 PROMPT = (1.0, 12.0)  # s of a clip whose melody is taken: two or three sentences tell it
 MODELS = ("frames", "text_to_vec")  # the better one by the judge comes first
+NEEDS = {"frames": (), "text_to_vec": ("text_to_vec", "frames")}  # without frames the decoder of tts speaks
 CHECKPOINTS = {"frames": "tts", "text_to_vec": "text_to_vec"}  # in whose card stands how each speaks
 SEED_STEP = 7919  # a prime: two sentences of one request, or of neighbouring seeds, draw nothing alike
 
@@ -62,7 +63,7 @@ def stream(voices, words, voice, seed=0, speed=1.0, noise_scale=0.1, progress=No
 
 
 def chosen(voices, model, melody):
-    """The model asked for, else the first that can follow a melody, if there is one.
+    """The model asked for, else the first that is installed and, where there is a melody, can follow it.
 
     Raises ValueError for a model that is unknown, not installed, or cannot follow a melody.
     """
@@ -72,9 +73,10 @@ def chosen(voices, model, melody):
         if model not in (None, "text_to_vec"):
             raise ValueError(f"{model} follows no melody: leave it out, or choose text_to_vec.")
         model = "text_to_vec"
-    name = model or MODELS[0]
-    if name == "text_to_vec":
-        voices.bundle.check("text_to_vec", "frames")  # says what is missing, before anything is drawn
+    installed = [name for name in MODELS if all(voices.bundle.has(need) for need in NEEDS[name])]
+    name = model or installed[0]
+    if NEEDS[name]:
+        voices.bundle.check(*NEEDS[name])  # says what is missing, before anything is drawn
     return name
 
 
