@@ -1,6 +1,6 @@
 """make judge: what a stranger would ask of the shipped weights, judged by models that we did not train.
 
-    python tests/judge_plan.py TASK [SHARED [OUT]] [--set plan|studio]
+    python tests/judge_plan.py TASK [SHARED [OUT]] [--set plan|studio] [--model NAME]
 
 SHARED (default ../shared) holds eval/, corpus/ and tools/judge.py with its environment
 (tools/judge-setup.sh).
@@ -123,37 +123,37 @@ def others(lines):
     return borrowed
 
 
-def speak(voices, lines):
+def speak(voices, lines, model=None):
     """Speech of every line, in the voice of its reference."""
     for line in lines:
-        yield voices.speak(line["text"], line["reference"])
+        yield voices.speak(line["text"], line["reference"], model=model)
 
 
-def extract(voices, lines):
+def extract(voices, lines, model=None):
     """The same, by the voice that was found in a mixture of the reference and another one."""
     for line in lines:
         clean = voices.embed(line["reference"])
         people = voices.extract(mixed([line["reference"], line["other"]]), 2)
         nearest = max(people, key=lambda speech: float(speech.facts["spk_emb"] @ clean))
-        yield voices.speak(line["text"], nearest.facts["spk_emb"])
+        yield voices.speak(line["text"], nearest.facts["spk_emb"], model=model)
 
 
-def convert(voices, lines):
+def convert(voices, lines, model=None):
     """The source of every line in the voice of its reference."""
     for line in lines:
-        yield voices.convert(line["source"], line["reference"])
+        yield voices.convert(line["source"], line["reference"], model=model)
 
 
 TASKS = {"speak": speak, "extract": extract, "convert": convert}
 
 
-def shipped(task, which, shared, out):
-    """Make and judge one task on one set; returns {name: figures}."""
+def shipped(task, which, shared, out, model=None):
+    """Make and judge one task on one set, by a model or the default one; returns {name: figures}."""
     out.mkdir(parents=True, exist_ok=True)
     judge = shared / "tools" / "judge.py"
     lines = asked(task, which, shared, out)
     factors = []
-    for i, speech in enumerate(TASKS[task](Voices.load(), lines)):
+    for i, speech in enumerate(TASKS[task](Voices.load(), lines, model)):
         lines[i]["wav"] = f"{i:03d}.wav"
         speech.save(out / lines[i]["wav"])
         factors.append(speech.facts["real_time_factor"])
@@ -302,6 +302,7 @@ def main():
     parser.add_argument("shared", nargs="?", default="../shared")
     parser.add_argument("out", nargs="?")
     parser.add_argument("--set", default="plan", choices=["plan", "studio"])
+    parser.add_argument("--model", help="instead of the default one")
     given = parser.parse_args()
     shared = Path(given.shared).resolve()
     if given.task in RUNS:
@@ -320,8 +321,9 @@ def main():
         for result in judge_tune.tables(Voices.load(), shared):  # who stops it has a table of fewer people
             (out / "judged.json").write_text(json.dumps(result, indent=1) + "\n")
     else:
-        out = Path(given.out or f"runs/judge-{given.task}-{given.set}").resolve()
-        result = shipped(given.task, given.set, shared, out)
+        name = "-".join(["judge", given.task, given.set, *([given.model] if given.model else [])])
+        out = Path(given.out or f"runs/{name}").resolve()
+        result = shipped(given.task, given.set, shared, out, given.model)
     (out / "judged.json").write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 
