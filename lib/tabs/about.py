@@ -14,9 +14,8 @@ TABS = {
     "extract": ("02_speaker_attractors", "Up to four people, quiet rooms, 30 s; alike voices are mixed up."),
     "convert": (
         "11_codec_and_frames",
-        "Clean speech of one person, 60 s; more than one word in four is lost; a voice cannot be moved up by "
-        "more than a few semitones. Lesson 07 makes the vectors that tell the words, lesson 06 another model "
-        "for the same task.",
+        "Clean speech of one person, 60 s; one word in four is lost. Lesson 07 makes the vectors that tell "
+        "the words, lesson 06 another model for the same task.",
     ),
     "listen": (
         "10_the_atlas",
