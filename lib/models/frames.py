@@ -14,7 +14,7 @@ LOWEST, HIGHEST = -2.8, 3.4  # of that, when it is heard again: 56 to 493 Hz
 TIME_CHANNELS = 128  # sine and cosine of the time at 64 speeds,
 TIME_SPEED, TIME_SPAN = 10.0, 1000.0  # the fastest 10 radians in all, the slowest a thousandth of that
 # Chosen on 20 lines of accented people whose clips it did not learn from (card of the checkpoint): at noise
-# .7 words blur (wer .30 for .12); 6 steps give no more than 4.  The weights have learned guidance (lesson 11).
+# .7 words blur (wer .30 for .12); 6 steps give no more than 4.  The weights have learned guidance: 1.
 STEPS, GUIDANCE, NOISE_SCALE = 4, 1.0, 0.1
 LATENT_SECONDS, FRAME_SECONDS = 0.016, 0.0125  # of a frame of the latents, of a frame of the codec
 
