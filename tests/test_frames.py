@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lib import text
+from lib.audio import praat
 from lib.losses import flow_matching as fm
 from lib.models.codec import Codec, CodecConfig
 from lib.models.frames import Frames, FramesConfig, through_gaps
@@ -184,6 +185,12 @@ def test_a_voice_without_a_clip_speaks_by_frames_too(speaking, tiny_voices, clip
 def test_speed_presses_frames_together(speaking, clip, speed):
     plain, fast = (speaking.speak(WORDS, str(clip), speed=s) for s in (1.0, speed))
     assert len(fast.wav) == pytest.approx(len(plain.wav) / speed, rel=0.02)
+
+
+def test_fast_speech_is_the_plain_one_pressed(speaking, clip):
+    """Case SPEED: a token that is made shorter than a frame is lost, and every second word was at speed 2."""
+    plain, fast = (speaking.speak(WORDS, str(clip), speed=s).wav for s in (1.0, 1.5))
+    np.testing.assert_allclose(fast, praat.hurried(plain, 1.5), atol=2e-4)
 
 
 def test_it_learns_frames_from_latents():

@@ -47,3 +47,28 @@ def test_silence_and_short_sounds_have_frames_but_no_pitch(samples):
     f0 = praat.track(np.zeros(samples, "float32"), HOP)
     assert f0.shape == (samples // HOP,)
     assert not f0.any()
+
+
+@pytest.mark.parametrize("speed", [1.05, 1.5, 2.0])
+def test_hurried_speech_is_shorter_and_no_higher(speed):
+    wav = voice(140.0, jitter=0.02)  # as people are; without, every second pulse is half the pitch
+    fast = praat.hurried(wav, speed)
+    assert fast.dtype == np.float32
+    assert len(fast) == pytest.approx(len(wav) / speed, rel=0.02)
+    f0 = praat.track(fast, HOP)
+    assert np.median(f0[f0 > 0]) == pytest.approx(140.0, rel=0.02)
+
+
+@pytest.mark.parametrize("samples", [3200, 16000])
+def test_silence_can_be_hurried_too(samples):
+    fast = praat.hurried(np.zeros(samples, "float32"), 2.0)
+    assert len(fast) == pytest.approx(samples / 2, rel=0.05)
+    assert not fast.any()
+
+
+@pytest.mark.parametrize("change", [lambda wav: praat.hurried(wav, 1.5),
+                                    lambda wav: praat.change_gender(wav, 1.1, 1.0)])
+def test_noise_is_changed_alike_each_time(change):
+    """Catches Praat's own chance, which knows no seed of ours: the same seed must give the same samples."""
+    noise = np.random.default_rng(0).normal(0, 0.1, 16000).astype("float32")
+    np.testing.assert_array_equal(change(noise), change(noise))

@@ -43,10 +43,10 @@ GREEK |= {letter.upper(): name for letter, name in GREEK.items()}
 # Signs that are read as words; what is neither here nor a letter, a digit or punctuation is dropped.
 SIGNS = {
     "&": "and", "@": "at", "+": "plus", "=": "equals", "%": "percent", "#": "number", "×": "times",
-    "÷": "divided by", "±": "plus or minus", "≈": "about", "≠": "is not", "≤": "at most", "≥": "at least",
-    "√": "the square root of", "∞": "infinity", "§": "section", "→": "to", "°": "degrees", "‰": "per mille",
-    "№": "number", "$": "dollars", "£": "pounds", "€": "euros", "¥": "yen", "₩": "won", "₹": "rupees",
-    "¢": "cents",
+    "÷": "divided by", "±": "plus or minus", "≈": "about", "≠": "is not",
+    "≤": "at most", "≥": "at least", "√": "the square root of", "∞": "infinity",
+    "§": "section", "→": "to", "°": "degrees", "‰": "per mille", "№": "number",
+    "$": "dollars", "£": "pounds", "€": "euros", "¥": "yen", "₩": "won", "₹": "rupees", "¢": "cents",
 }
 _MARK = set(".,:;!?'\"()[]{}-—_*~^<>\\/|…¡¿⁄") | {" "}
 

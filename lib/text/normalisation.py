@@ -20,11 +20,11 @@ def normalise(text, language="en-us"):
     """Write out `text` as it would be read aloud: numbers, dates, times, money, units, abbreviations,
     initials, signs.
 
-    Markdown and HTML are read as their text; [lead|/lɛd/] keeps its phonemes, between ⟦ and ⟧.  Quotes are
-    dropped; dashes, brackets and ellipses become commas or full stops, as the training text has no others.  A
-    sentence all in capitals (LibriSpeech) is lowered.  Outside English only the markup and the typography are
-    folded.  Doing it twice changes nothing.  Returns one line; it may be empty. Raises ValueError for half a
-    character.
+    Markdown and HTML are read as their text; [lead|/lɛd/] keeps its phonemes, between ⟦ and ⟧.  Quotes
+    are dropped; dashes, brackets and ellipses become commas or full stops, as the training text has no
+    others.  A sentence all in capitals (LibriSpeech) is lowered.  Outside English only the markup and the
+    typography are folded.  Doing it twice changes nothing.  Returns one line; it may be empty.
+    Raises ValueError for half a character.
     """
     for _ in range(PASSES):
         before, text = text, _once(text, language)

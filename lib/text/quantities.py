@@ -12,8 +12,9 @@ SCALES = {"k": "thousand", "m": "million", "mn": "million", "b": "billion", "bn"
           "tn": "trillion"}
 # Sign: one, many, a hundredth, hundredths.
 MONEY = {"$": ("dollar", "dollars", "cent", "cents"), "£": ("pound", "pounds", "penny", "pence"),
-         "€": ("euro", "euros", "cent", "cents"), "¥": ("yen", "yen", "", ""), "₩": ("won", "won", "", ""),
-         "₹": ("rupee", "rupees", "paisa", "paise"), "¢": ("cent", "cents", "", "")}
+         "€": ("euro", "euros", "cent", "cents"), "¥": ("yen", "yen", "", ""),
+         "₩": ("won", "won", "", ""), "₹": ("rupee", "rupees", "paisa", "paise"),
+         "¢": ("cent", "cents", "", "")}
 CODES = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 # A number of four digits after one of these is a year whatever follows it.
 BEFORE_YEARS = {"in", "since", "from", "until", "till", "by", "of", "year", "before", "after", "during",

@@ -3,7 +3,8 @@
 
 PAD, PUNCTUATION = "_", ";:,.!?¡¿—…\"()' "
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-IPA = ("ɑɐɒæɓʙβɔɕçɗɖðʤəɘɚɛɜɝɞɟʄɡɠɢʛɦɧħɥʜɨɪʝɭɬɫɮʟɱɯɰŋɳɲɴøɵɸθœɶʘɹɺɾɻʀʁɽʂʃʈʧʉʊʋⱱʌɣɤʍχʎʏʑʐʒʔʡʕʢǀǁǂǃᵻ"
+IPA = ("ɑɐɒæɓʙβɔɕçɗɖðʤəɘɚɛɜɝɞɟʄɡɠɢʛɦɧħɥʜɨɪʝɭɬɫɮʟɱɯɰŋ"
+       "ɳɲɴøɵɸθœɶʘɹɺɾɻʀʁɽʂʃʈʧʉʊʋⱱʌɣɤʍχʎʏʑʐʒʔʡʕʢǀǁǂǃᵻ"
        "ˈˌːˑʼʰʱʲʷˠˤ˞↓↑→↗↘\u0329\u0303\u032a\u0325\u032f\u0306")
 # Fixed once: the weights of every text encoder index into this.  0 is padding and the blank between symbols.
 SYMBOLS = tuple(PAD + PUNCTUATION + LETTERS + IPA)

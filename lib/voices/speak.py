@@ -5,6 +5,7 @@ import numpy as np
 import torch
 
 from lib import audio, text
+from lib.audio import praat
 from lib.models.text_to_vec import prompt
 from lib.nn import pitch
 from lib.voices.speech import fade, finished, is_clip, joined, result, seeded, stop_if
@@ -24,7 +25,8 @@ def speak(voices, words, voice, seed=0, speed=1.0, noise_scale=0.1, progress=Non
           model=None, melody=None):
     """Say `words` in `voice` (clip or embedding): Speech at 16 kHz.  The same seed gives the same samples.
 
-    speed: 0.5 to 2.  noise_scale: temperature of the latents, 0 to 1 (expressiveness).
+    speed: 0.5 to 2; slow speech has longer sounds, fast speech is pressed when it is finished, as sounds that
+    are made short lose their words.  noise_scale: temperature of the latents, 0 to 1 (expressiveness).
     progress(share, message) is told of every sentence, cancelled() asked before each; when it says so,
     InterruptedError is raised.
     melody: a clip whose register, range and pace are taken, while the voice stays; text_to_vec alone can.
@@ -48,7 +50,7 @@ def stream(voices, words, voice, seed=0, speed=1.0, noise_scale=0.1, progress=No
     model = chosen(voices, model, melody)
     parts = text.parts(words) or [(words, 0.0)]
     sentences = [text.encode(sentence) for sentence, _ in parts]
-    say = speaker(voices, voice, model, melody, noise_scale, speed)
+    say = speaker(voices, voice, model, melody, noise_scale, min(speed, 1.0))
     settings = {"seed": seed, "speed": speed, "noise_scale": noise_scale, "model": model}
     for i, tokens in enumerate(sentences):
         stop_if(cancelled)
@@ -56,6 +58,8 @@ def stream(voices, words, voice, seed=0, speed=1.0, noise_scale=0.1, progress=No
             progress(i / len(sentences), f"sentence {i + 1} of {len(sentences)}")
         with seeded(seed + SEED_STEP * i, had=i):
             wav = say(torch.tensor([tokens]))
+        if speed > 1:
+            wav = praat.hurried(wav, speed)
         is_last = i == len(sentences) - 1
         wav = np.concatenate([wav, silence(behind(parts[i][1], is_last))])
         yield result(voices.bundle, CHECKPOINTS[model], wav, started, settings)

@@ -405,8 +405,8 @@ assert torch.equal((m_p @ path.float())[0, 0], torch.repeat_interleave(m_p[0, 0]
 
 # %% [markdown]
 # The slider below changes the pace: all durations are divided by the speed and rounded up. Slow speech is a flat
-# staircase, fast speech a steep one. The app's *speed* control does this and nothing else, only that it rounds with
-# more care. How, you find out in exercise 3.
+# staircase, fast speech a steep one. The app's *speed* control does this to slow down, only that it rounds with more care
+# (how, you find out in exercise 3). To hurry it presses the finished sound instead: a sound of one frame is no word.
 
 # %%
 def pace(speed):
