@@ -14,6 +14,7 @@ from lib.voices.convert import moved_f0
 
 M, S = 128, 96
 CARD = {"data": "none", "licence": "CC0", "budget": "untrained", "figures": {}}
+BF16_ERROR = 0.02  # of numbers from -1 to 1: encode works in bf16 where the processor can
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,8 @@ def test_every_frame_has_a_vector(semantic, frames):
 
 def test_a_short_recording_is_read_as_a_whole(semantic):
     mel = torch.randn(1, M, STRETCH)
-    torch.testing.assert_close(semantic.encode(mel), semantic(mel, torch.ones(1, 1, STRETCH)))
+    whole = semantic(mel, torch.ones(1, 1, STRETCH))
+    torch.testing.assert_close(semantic.encode(mel), whole, atol=BF16_ERROR, rtol=0)
 
 
 def test_what_is_beyond_the_mask_is_not_heard(semantic):

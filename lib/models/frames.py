@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from lib.nn.adaptive import AdaptiveBlock, CrossAttention
+from lib.nn.blocks import in_bf16
 from lib.text.symbols import SYMBOLS
 
 MIDDLE_HZ, SPREAD = 150.0, 0.35  # log f0 is told as log(hz / 150) / .35: about mean 0, variance 1
@@ -187,12 +188,6 @@ class Frames(nn.Module):
             phones = symbols[:, at.long()]
         z = F.interpolate(z, size=frames, mode="linear")
         return self.harmonic(*self.decode(self.sample(self.told(z, phones), spk_emb, ref, **settings)))
-
-
-def in_bf16(device):
-    """A context of bf16, in which Frames was trained, where a processor multiplies it faster than fp32."""
-    is_faster = getattr(torch.cpu, "_is_avx512_bf16_supported", bool)  # torch has no public name for it
-    return torch.autocast("cpu", torch.bfloat16, enabled=device.type == "cpu" and is_faster())
 
 
 def clock(t):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from lib.nn.blocks import ConvNeXtStack, Transformer
+from lib.nn.blocks import ConvNeXtStack, Transformer, in_bf16
 from lib.text.symbols import SYMBOLS
 
 STRETCH, SIDE = 480, 80  # frames that are read at a time, and what is heard before and after: 6 s and 1 s
@@ -55,8 +55,9 @@ class Semantic(nn.Module):
         for start in range(0, mel.shape[2], STRETCH):
             low = max(0, start - SIDE)
             part = mel[:, :, low: start + STRETCH + SIDE]
-            code = self(part, torch.ones_like(part[:, :1]))
-            codes.append(code[:, :, start - low: start - low + STRETCH])
+            with in_bf16(part.device):
+                code = self(part, torch.ones_like(part[:, :1]))
+            codes.append(code.float()[:, :, start - low: start - low + STRETCH])
         return torch.cat(codes, 2)
 
     def symbols(self, code):

@@ -128,3 +128,9 @@ class Transformer(nn.Module):
             h = self.down[i](self.drop(F.gelu(self.up[i](h))) * mask)
             x = x + self.drop(h.transpose(1, 2))
         return self.norm(x).transpose(1, 2) * mask
+
+
+def in_bf16(device):
+    """A context of bf16, in which most models here were trained, where a processor multiplies it faster."""
+    is_faster = getattr(torch.cpu, "_is_avx512_bf16_supported", bool)  # torch has no public name for it
+    return torch.autocast("cpu", torch.bfloat16, enabled=device.type == "cpu" and is_faster())

@@ -13,7 +13,7 @@ from lib import audio, show, text
 from lib.data import corpus
 from lib.tabs import about, context, endpoints, history, permalink, permits, player, plays, rates, visitor
 from lib.tabs.hints import Hints
-from lib.voices.speak import CHECKPOINTS, FASTEST, LIMIT, SLOWEST, check_request, measured
+from lib.voices.speak import CHECKPOINTS, FASTEST, LIMIT, SLOWEST, check_request, prosody_of
 from lib.voices.speech import is_clip, joined
 
 NAME, NEEDS = "Speak", ("speaker_encoder", "tts")
@@ -157,7 +157,7 @@ def followed(voices, melody, folder):
         clip = audio.load(visitor.clip(melody, folder))
         usable(clip)
         voices.bundle.check(*FOLLOWS)
-        measured(voices, clip)
+        prosody_of(voices, clip)
     return clip
 
 

@@ -97,11 +97,12 @@ def speaker(voices, voice, model, melody, noise_scale, speed):
             return finished(wav[0, 0].float())
         return say
     frames = voices.bundle["frames"]
-    ref = None
+    heard, ref = None, None
     if is_clip(voice):
-        ref = frames.look_at(torch.tensor(audio.prepare(voice, LOOK))[None, None])
+        heard = analysed(voices, voice, LOOK)
+        ref = frames.encode(*heard)
     if model == "text_to_vec":
-        prosody = manner(voices, voice, spk_emb, melody)
+        prosody = manner(voices, spk_emb, heard, melody)
 
         def say_in_vectors(x):
             wav = by_vectors(voices, x, spk_emb, ref, prosody, noise_scale, speed)
@@ -129,27 +130,38 @@ def by_vectors(voices, x, spk_emb, ref, prosody, noise_scale, speed):
     return frames.harmonic(*frames.decode(frames.sample(content, spk_emb, ref, lead)))
 
 
-def manner(voices, voice, spk_emb, melody):
-    """The prosody prompt [1, 3] of the clip `melody`; without one, of the voice.
+def manner(voices, spk_emb, heard, melody):
+    """The prosody prompt [1, 3] of the clip `melody`; without one, of what was heard of the voice.
 
-    Raises ValueError for a melody that is no clip, or in which no voice is heard.
+    heard: of `analysed`, or None where there is no recording of the voice: then what is usual for spk_emb
+    [1, D].  Raises ValueError for a melody that is no clip, or in which no voice is heard.
     """
     if melody is not None:
-        if not is_clip(melody):
-            raise ValueError("A melody is taken from a recording: give a clip of 1 s or more, 5 s is good.")
-        return measured(voices, melody)
-    if is_clip(voice):
+        return prosody_of(voices, melody)
+    if heard is not None:
         try:
-            return measured(voices, voice)
+            return measured(voices, *heard)
         except ValueError:  # nothing but whispers: what is usual for such a voice
             pass
     return voices.bundle["text_to_vec"].usual_prompt(spk_emb)
 
 
+def prosody_of(voices, clip):
+    """The prosody prompt [1, 3] of a clip.  Raises ValueError where none is, or no voice is heard in it."""
+    if not is_clip(clip):
+        raise ValueError("A melody is taken from a recording: give a clip of 1 s or more, 5 s is good.")
+    return measured(voices, *analysed(voices, clip, PROMPT))
+
+
 @torch.inference_mode()
-def measured(voices, clip):
-    """The prosody prompt [1, 3] of a clip.  Raises ValueError where no voice is heard in it."""
-    mel, f0 = voices.bundle["harmonic"].analyse(torch.tensor(audio.prepare(clip, PROMPT))[None, None])
+def analysed(voices, clip, seconds):
+    """Frames (mel [1, M, F], f0 [1, F]) of a clip, of `seconds` (least, most)."""
+    return voices.bundle["harmonic"].analyse(torch.tensor(audio.prepare(clip, seconds))[None, None])
+
+
+@torch.inference_mode()
+def measured(voices, mel, f0):
+    """The prosody prompt [1, 3] of frames.  Raises ValueError where no voice is heard in them."""
     code = voices.bundle["semantic"].encode(mel)
     return prompt(mel[0], pitch.channels(f0)[0], code[0])[None]
 
