@@ -9,12 +9,15 @@ from collections import Counter
 import gradio as gr
 import numpy as np
 import pytest
+import torch
 
 from lib import audio
 from lib.data import corpus
 from lib.evaluation import listening, statistics
+from lib.models.frames import Frames, FramesConfig
+from lib.models.harmonic import HarmonicCodec, HarmonicCodecConfig
 from lib.tabs import context, listen
-from lib.voices import samples
+from lib.voices import Voices, samples
 
 
 @pytest.fixture
@@ -268,12 +271,13 @@ def test_our_own_set_is_made_once(tiny_voices, tmp_path):
     """Catches a set that is half made, or made again for every visitor."""
     folder = samples.own_set(tiny_voices, tmp_path / "set", clips=2)
     found = listening.systems(folder)
-    assert {"recorded", "coded", "tts", "tts, Baseline", "tts, +LF", "reference"} <= set(found)
+    assert {"recorded", "coded", "speak", "tts, Baseline", "tts, +LF", "reference"} <= set(found)
+    assert set(found) - {"reference"} <= set(listen.SYSTEMS)
     assert all(len(clips) == 2 for clips in found.values())
-    clip = min(found["tts"])
-    stamp = found["tts"][clip].stat().st_mtime_ns
+    clip = min(found["speak"])
+    stamp = found["speak"][clip].stat().st_mtime_ns
     samples.own_set(tiny_voices, folder, clips=2)
-    assert found["tts"][clip].stat().st_mtime_ns == stamp
+    assert found["speak"][clip].stat().st_mtime_ns == stamp
     assert [trial["kind"]
             for trial in listening.trials(folder, "similarity", np.random.default_rng(0),
                                           3)] == ["similarity"] * 3
@@ -284,9 +288,24 @@ def test_a_system_that_is_not_shipped_says_the_same_clips(tiny_voices, tmp_path)
     samples.speak_set(tiny_voices, tmp_path / "tts, new", clips=2)
     own = listening.systems(samples.own_set(tiny_voices, tmp_path / "set", clips=2))
     made = {path.stem: audio.load(path)[1] for path in (tmp_path / "tts, new").glob("*.ogg")}
-    assert set(made) == set(own["tts"])
+    assert set(made) == set(own["speak"])
     for clip, wav in made.items():
-        assert abs(len(wav) - len(audio.load(own["tts"][clip])[1])) < 0.1 * audio.RATE
+        assert abs(len(wav) - len(audio.load(own["speak"][clip])[1])) < 0.1 * audio.RATE
+
+
+def test_what_was_put_in_the_place_of_tts_speaks_for_itself(tiny_root, tiny_voices, tmp_path):
+    """Catches two runs of lesson 04 that sound alike, as `speak` asks others where they are installed."""
+    torch.manual_seed(0)
+    voices = Voices.load(tiny_root)
+    card = {"data": "none", "licence": "CC0", "budget": "untrained", "figures": {}}
+    harmonic = HarmonicCodec(HarmonicCodecConfig(channels=16, layers=1))
+    config = FramesConfig(C=voices.codec.config.C, D=16, H=32, layers=2, looks=(1,), reference_layers=1)
+    voices.bundle.put("harmonic", harmonic, card)
+    voices.bundle.put("frames", Frames(config, voices.codec, harmonic), card)
+    for name, who in (("beside", voices), ("alone", tiny_voices)):
+        samples.speak_set(who, tmp_path / name, clips=1)
+    beside, alone = (audio.load(next((tmp_path / name).glob("*.ogg")))[1] for name in ("beside", "alone"))
+    np.testing.assert_allclose(beside, alone, atol=1e-4)
 
 
 def test_the_page_can_be_built(tiny_voices):

@@ -19,7 +19,7 @@ TABS = {
     ),
     "listen": (
         "10_the_atlas",
-        f"Few sentences, virtual voices only. {OF_CLIPS} The voices of this test are given without a clip.",
+        f"Few sentences, virtual voices only. {OF_CLIPS}",
     ),
 }
 
@@ -80,6 +80,11 @@ def model(bundle, name):
     """One line of Markdown on a model of a lib.voices.Bundle, beside the recordings in the codec's card."""
     real = recordings(bundle.card("codec").get("figures") or {}) if bundle.has("codec") else {}
     return line(bundle.card(name), name, real)
+
+
+def speaking(bundle):
+    """Name of the model in whose card stands how the tab Speak sounds."""
+    return "frames" if bundle.has("frames") else "tts"
 
 
 def links(tab):

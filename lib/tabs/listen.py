@@ -34,10 +34,10 @@ HIDDEN = "What others said is shown after your last answer, so that it does not 
 SYSTEMS = {
     "recorded": "the recording itself, of a virtual voice",
     "coded": "that recording through the codec: what the models can reach at best",
-    "tts": "the tab Speak, in the voice of another clip",
+    "speak": "the tab Speak, in the voice of another clip",
     "conversion": "the tab Convert, from another voice that says the same",
-    "tts, Baseline": "lesson 04, trained without latent filling",
-    "tts, +LF": "lesson 04, trained with latent filling",
+    "tts, Baseline": "lesson 04, trained without latent filling, by the codec of lesson 03",
+    "tts, +LF": "lesson 04, trained with latent filling, by the codec of lesson 03",
 }
 
 
@@ -215,7 +215,7 @@ def build(page):
     go_on = gr.Button("Next", visible=False, interactive=False)
     hints.beside()
     table = gr.Markdown(elem_id="tally")
-    about.build(about.model(page.voices.bundle, "tts"), "listen")
+    about.build(about.model(page.voices.bundle, about.speaking(page.voices.bundle)), "listen")
     start, following = callbacks(sounds, is_missing, votes)
     shown = [state, asked, players, rating, choice, go_on, table]
     private = dict(api_visibility="private", concurrency_limit=context.OTHERS_AT_ONCE)

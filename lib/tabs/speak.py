@@ -414,8 +414,7 @@ def build(page):
             playing, *shown = results()
             made = history.History(hints)
             permalink.build(text, choice, fields, reference, paths)
-    speaking = "frames" if voices.bundle.has("frames") else "tts"
-    about.build(about.model(voices.bundle, speaking), "speak")
+    about.build(about.model(voices.bundle, about.speaking(voices.bundle)), "speak")
     folder = reference.GRADIO_CACHE
     speak, speak_on_page, stop = callbacks(voices, folder)
     publish(speak, paths[FIRST])

@@ -4,21 +4,24 @@ from pathlib import Path
 
 import torch
 
-from lib import audio
+from lib import audio, text
 from lib.data import corpus
 from lib.paths import LISTENING
-from lib.voices.speech import Speech
+from lib.voices.speech import Speech, finished, seeded
 
 SHARED_TEXT = 9  # more voices than this say it: any of them can be the source of a conversion
+CALM = 0.1  # temperature of the latents, that of `speak`
 
 
 def own_set(voices, folder, clips=6):
     """Make a folder of sounds for `lib.evaluation.listening`, once, and return it.
 
-    Systems: virtual voices recorded, coded and decoded, spoken by TTS, and converted where that is installed;
-    clips are called as their rows in the corpus.  To them come the clips in LISTENING/SYSTEM/CLIP.ogg, said
-    by models that are not shipped (see `speak_set`).  All are marked as made by a machine: so are the virtual
-    voices of the embedded corpus, and a mark that some lack would tell which is which."""
+    Systems: virtual voices recorded, coded and decoded, spoken by `speak`, and converted where that is
+    installed; clips are called as their rows in the corpus.  To them come the clips in
+    LISTENING/SYSTEM/CLIP.ogg, said by models that are not shipped (see `speak_set`).  All are marked as made
+    by a machine: so are the virtual voices of the embedded corpus, and a mark that some lack would tell which
+    is which.
+    """
     if Path(folder).is_dir():
         return folder
     part = Path(f"{folder}.{uuid.uuid4().hex}")  # whole or not at all
@@ -32,13 +35,19 @@ def own_set(voices, folder, clips=6):
 
 
 def speak_set(voices, folder, clips=6):
-    """Say the clips of `own_set` by voices.tts and leave them as folder/CLIP.ogg: a system that is not
-    shipped."""
+    """Say the clips of `own_set` by voices.tts and its own decoder, and leave them as folder/CLIP.ogg.
+
+    For a model that was put in the place of tts and is not shipped: `speak` would ask better ones.
+    """
     Path(folder).mkdir(parents=True, exist_ok=True)
     rows = corpus.rows("embedded")
     for row in chosen(rows, clips):
-        voice = voices.embed(reference(rows, row)["audio"])
-        voices.speak(row["text"], voice).save(Path(folder) / f"{row['id']}.ogg")
+        spk_emb = torch.tensor(voices.embed(reference(rows, row)["audio"]))[None]
+        tokens = torch.tensor([text.encode(row["text"])])
+        with seeded(0):
+            wav, _ = voices.tts.infer(tokens, spk_emb, noise_scale=CALM)
+        speech = Speech(audio.RATE, finished(wav[0, 0]), {"checkpoint": "tts"})
+        speech.save(Path(folder) / f"{row['id']}.ogg")
 
 
 def chosen(rows, clips):
@@ -63,24 +72,30 @@ def sounds(voices, rows, row):
     """{system: wav [T]} of one row: the same sentence in the same voice by every system, and a reference."""
     wav = corpus.wav(row)
     other = reference(rows, row)
-    spk_emb = voices.embed(other["audio"])
     made = {
         "recorded": wav,
-        "coded": coded(voices, wav, spk_emb),
-        "tts": voices.speak(row["text"], spk_emb).wav,
+        "coded": coded(voices, wav, other["audio"]),
+        "speak": voices.speak(row["text"], other["audio"]).wav,
         "reference": corpus.wav(other),
     }
     if "flow_vae" in voices.cards:
         same = of_text(rows, row["text"])
         source = next(other for other in same if other["speaker"] != row["speaker"])
-        made["conversion"] = voices.convert(source["audio"], spk_emb).wav
+        made["conversion"] = voices.convert(source["audio"], other["audio"]).wav
     for path in LISTENING.glob(f"*/{row['id']}.ogg"):
         made[path.parent.name] = audio.load(path)[1]
     return made
 
 
 @torch.inference_mode()
-def coded(voices, wav, spk_emb):
-    """wav [T] after the codec: posterior mean, then decoder."""
-    m_q, _, g = voices.codec.encode(torch.tensor(wav)[None, None], torch.tensor(spk_emb)[None])
+def coded(voices, wav, voice):
+    """wav [T] after the codec that `speak` and `convert` speak through: that of frames where it is installed.
+
+    Else that of latents, posterior mean and decoder, which is told whose voice it is.
+    """
+    clip = torch.tensor(wav)[None, None]
+    if voices.bundle.has("frames"):
+        harmonic = voices.bundle["harmonic"]
+        return harmonic(*harmonic.analyse(clip))[0, 0].numpy()
+    m_q, _, g = voices.codec.encode(clip, torch.tensor(voices.voice(voice))[None])
     return voices.codec.decoder(m_q, g)[0, 0].numpy()
