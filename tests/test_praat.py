@@ -1,5 +1,8 @@
-"""The pitch tracker of the codec: frames, octaves, silence, creak."""
+"""The pitch tracker of the codec: frames, octaves, silence, creak; and haste."""
+import threading
+
 import numpy as np
+import parselmouth
 import pytest
 import torch
 
@@ -72,3 +75,28 @@ def test_noise_is_changed_alike_each_time(change):
     """Catches Praat's own chance, which knows no seed of ours: the same seed must give the same samples."""
     noise = np.random.default_rng(0).normal(0, 0.1, 16000).astype("float32")
     np.testing.assert_array_equal(change(noise), change(noise))
+
+
+def test_a_sound_too_short_for_a_period_is_not_hurried():
+    """Catches an error of Praat's for who asks for one very short sound, fast."""
+    click = np.ones(700, "float32")
+    np.testing.assert_array_equal(praat.hurried(click, 2.0), click)
+
+
+def drawn(meanwhile=()):
+    """What Praat draws by the same chance, while others do something meanwhile."""
+    with praat.same_chance():
+        for thread in meanwhile:
+            thread.start()
+            thread.join(0.3)  # time enough for one that does not wait
+        number = parselmouth.praat.run("writeInfo: randomUniform (0, 1)", capture_output=True)[1]
+    for thread in meanwhile:
+        thread.join()
+    return number
+
+
+def test_two_visitors_do_not_share_their_chance():
+    """Catches the same seed that gives other samples while somebody else speaks fast, too."""
+    noise = np.random.default_rng(0).normal(0, 0.1, 8000).astype("float32")
+    other = threading.Thread(target=praat.hurried, args=(noise, 1.5))
+    assert drawn([other]) == drawn()
