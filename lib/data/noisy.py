@@ -154,9 +154,12 @@ class Noisy:
     A batch: noisy and speech [B, 1, T], spk_emb [B, D], told [B] (1: the network is told whose voice)."""
 
     def __init__(self, speech, noises, B=12, seconds=3.0, snr_db=SNR_DB, told=TOLD):
-        self.speech, self.noises = speech, noises
-        self.B, self.T = B, int(seconds * audio.RATE)
-        self.snr_db, self.told = snr_db, told
+        self.speech = speech
+        self.noises = noises
+        self.B = B
+        self.T = int(seconds * audio.RATE)
+        self.snr_db = snr_db
+        self.told = told
         self.by_speaker = [np.flatnonzero(speech.speaker == s) for s in np.unique(speech.speaker)]
 
     def draw(self, rng):

@@ -68,7 +68,9 @@ def draw(rng, clips, f0, hop, count, frames=128, longest=200):
     voices = []
     for row, i in enumerate(index):
         (begin, end), (k, first, last) = pair(rng, clips, lengths, i, frames, longest)
-        out["begin"][row], out["ref_index"][row], out["ref_begin"][row] = begin, k, first
+        out["begin"][row] = begin
+        out["ref_index"][row] = k
+        out["ref_begin"][row] = first
         _put(out["wav"][row, 0], clips.wav(i)[begin * hop: end * hop])
         _put(out["f0"][row], f0[i][begin:end])
         out["mask"][row, : end - begin] = 1

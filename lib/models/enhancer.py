@@ -46,7 +46,7 @@ class Enhancer(nn.Module):
     mask network whose voice is wanted; blocks of [CONVNEXT] with the dilations of [CONVTASNET], told of the
     voice as in [FILM].
     Differs: [PERSONAL] masks a learned basis of 16 samples, 1,000 frames a second; this one masks a
-    spectrogram of 80 frames a second, so that one CPU core trains it in an hour at as many multiplications
+    spectrogram of 40 frames a second, so that one CPU core trains it in an hour at as many multiplications
     a second as its `small`.  Norms are over the channels of one frame, not over the clip: so a long clip in
     chunks gives what the whole one gives.
     """

@@ -12,7 +12,11 @@ STRETCH, SIDE = 480, 80  # frames that are read at a time, and what is heard bef
 
 @dataclass(frozen=True)
 class SemanticConfig:
-    """Sizes.  symbols: of text; M: mel bins; S: of a semantic vector; hidden, layers, heads: of the body."""
+    """Sizes.
+
+    symbols: of text; M: mel bins; S: of a semantic vector; hidden, layers: width and ConvNeXt blocks of the
+    body; attention_layers: behind them.
+    """
     symbols: int = len(SYMBOLS)
     M: int = 128
     S: int = 96

@@ -76,7 +76,8 @@ def waveform(spec, hop):
 
     Differs from nn.harmonic.overlap_add: a hop of a quarter, so that a frame is four blocks that are shifted
     and added, ten times as fast as a fold; and windows at the ends that lack neighbours stay weak."""
-    n_fft, frames = 4 * hop, spec.shape[2]
+    n_fft = 4 * hop
+    frames = spec.shape[2]
     window = torch.hann_window(n_fft, device=spec.device) * (n_fft / 4 / SQUARES)
     pieces = torch.fft.irfft(spec.transpose(1, 2), n_fft) * window
     blocks = pieces.unflatten(2, (4, hop))  # [B, F, 4, hop]

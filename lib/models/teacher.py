@@ -23,7 +23,9 @@ class Teacher:
     """wav [1, 1, T] at 16 kHz -> hidden states [1, channels, T // 320], 50 a second, by a frozen model."""
 
     def __init__(self, model, extractor, layer):
-        self.model, self.extractor, self.layer = model.eval().requires_grad_(False), extractor, layer
+        self.model = model.eval().requires_grad_(False)
+        self.extractor = extractor
+        self.layer = layer
         self.is_whisper = model.config.model_type == "whisper"
         self.channels = model.config.d_model if self.is_whisper else model.config.hidden_size
 

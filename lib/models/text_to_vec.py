@@ -61,7 +61,8 @@ class TextToVec(nn.Module):
     def __init__(self, config, semantic):
         super().__init__()
         H, C, G = config.hidden, config.C, config.G
-        self.config, self.semantic = config, semantic
+        self.config = config
+        self.semantic = semantic
         self.register_buffer("middle", torch.zeros(len(PROSODY)))
         self.register_buffer("spread", torch.ones(len(PROSODY)))
         self.manner = nn.Sequential(nn.Linear(len(PROSODY), G), nn.SiLU(), nn.Linear(G, G))
@@ -193,8 +194,8 @@ def prompt(mel, pitch, code):
     """Measure the prosody prompt [3] of frames mel [M, F], pitch [2, F] and semantic vectors code [S, F].
 
     register: median of log f0 where voiced, on the scale of lib.nn.pitch; range: its deviation there; pace:
-    how much the vectors change from frame to frame, a mean over the frames that are no pause (on 70 clips
-    it follows phones a second of speech with a correlation of .89).
+    how much the vectors change in all, for each frame that is no pause (on 70 clips it follows phones a
+    second of speech with a correlation of .89).
     Raises ValueError where nothing is voiced.
     """
     f0 = pitch[0][pitch[1] > 0]

@@ -110,7 +110,8 @@ class Transformer(nn.Module):
 
     def __init__(self, channels, layers, heads=2, kernel=3, expand=4, dropout=0.1):
         super().__init__()
-        hidden, edge = channels * expand, kernel // 2
+        hidden = channels * expand
+        edge = kernel // 2
         self.norm1 = nn.ModuleList(nn.LayerNorm(channels) for _ in range(layers))
         self.norm2 = nn.ModuleList(nn.LayerNorm(channels) for _ in range(layers))
         self.attention = nn.ModuleList(Attention(channels, heads) for _ in range(layers))

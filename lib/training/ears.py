@@ -22,7 +22,7 @@ def sounding(vits, clips, i, z):
     x = clips.tokens[i]
     frames = int(clips.frames[i])
     if not 2 < len(x) <= frames:  # no text, or more of it than can be said in that time
-        return np.zeros(frames)
+        return np.zeros(frames, "int64")
     first = int(clips.frames[:i].sum())
     m_q, logs_q = np.array(z[first: first + frames], "float32").transpose(1, 2, 0)  # [C, F] each
     batch = {
@@ -52,7 +52,8 @@ def said(vits, clips, i, hop):
     tokens = torch.tensor(clips.tokens[i])[None]
     spk_emb = torch.tensor(clips.voice(np.random.default_rng(i), i, 0.0))[None]
     m_q, _, g = vits.codec.encode(wav, spk_emb)
-    mask, x_mask = torch.ones_like(m_q[:, :1]), torch.ones(1, 1, tokens.shape[1])
+    mask = torch.ones_like(m_q[:, :1])
+    x_mask = torch.ones(1, 1, tokens.shape[1])
     _, m_p, logs_p = vits.text(tokens, x_mask)
     score = align.log_likelihood(vits.flow(m_q, mask, g), m_p, logs_p)
     path = align.search(score, x_mask, mask)[0]  # [N, F of the latents]

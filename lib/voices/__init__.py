@@ -49,12 +49,12 @@ class Voices:
 
     @property
     def codec(self):
-        """What turns sound into frames, and back."""
+        """What turns sound into latents, and back."""
         return self.bundle["codec"]
 
     @property
     def tts(self):
-        """What turns text into frames."""
+        """What turns text into latents."""
         return self.bundle["tts"]
 
     @property
