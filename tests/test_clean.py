@@ -81,6 +81,20 @@ def test_the_tab_gives_what_the_library_gives(run, voices):
             assert re.search(words, facts), (words, facts)
 
 
+def test_a_recording_goes_through_the_network_once(run, voices, monkeypatch):
+    """Catches work done twice, which a visitor waits for."""
+    enhancer, lengths = voices.bundle["enhancer"], []
+    enhance = enhancer.enhance
+
+    def counted(wav, *rest, **more):
+        lengths.append(len(wav))
+        return enhance(wav, *rest, **more)
+
+    monkeypatch.setattr(enhancer, "enhance", counted)
+    run()
+    assert lengths == [40000]
+
+
 def test_strength_and_voice_are_used(run):
     """Catches a slider or an upload that is not connected."""
     sounds = [audio.load(run(strength=share)[0])[1] for share in (0.0, 0.5, 1.0)]

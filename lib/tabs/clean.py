@@ -11,6 +11,7 @@ from lib.data import corpus, noisy
 from lib.tabs import about, context, convert, endpoints, permits, tuning, visitor
 from lib.tabs import speak as speaking
 from lib.tabs.hints import Hints
+from lib.voices.enhance import listened
 
 NAME, NEEDS = "Clean", ("speaker_encoder", "enhancer")
 CONSENT = "I may use the voices in the clips that I brought: they are mine, or their owners agreed."
@@ -118,7 +119,7 @@ def callbacks(voices, folder, shelf, stops):
                 progress=lambda share, words: progress(share, desc=words),
                 cancelled=stops.asked(request),
             )
-            before = voices.enhance(clip, strength=0.0).wav
+            before = listened(clip)
         return *write(folder, speech, before, recording), facts(voices, speech, before)
 
     def clean(
