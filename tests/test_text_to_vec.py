@@ -129,6 +129,13 @@ def test_text_of_any_length_is_said(net, tokens, speed):
     assert (path.sum(1) == 1).all()  # each frame belongs to one token
 
 
+def test_slow_speech_has_longer_tokens(net):
+    x = torch.randint(1, N_SYMBOLS, (1, 20))
+    plain, slow = (net.infer(x, torch.zeros(1, 3), speed=speed)[2] for speed in (1.0, 0.5))
+    assert slow.shape[2] == pytest.approx(2 * plain.shape[2], abs=1)
+    assert (slow.sum(2) >= plain.sum(2)).all()
+
+
 def test_a_seed_gives_one_melody_and_no_noise_gives_the_same_always(net):
     x = torch.randint(1, N_SYMBOLS, (1, 9))
 
@@ -146,6 +153,17 @@ def test_a_prompt_out_of_range_is_taken_for_the_last_within():
     net.spread.copy_(torch.tensor([1.0, 0.2, 0.05]))
     far = torch.tensor([[99.0, -99, 0.3]])
     torch.testing.assert_close(net.scaled(far), torch.tensor([[BEYOND, -BEYOND, 0.0]]))
+
+
+def test_a_usual_prompt_is_on_the_scale_of_a_measured_one():
+    """Catches a guess that is left at mean 0 and deviation 1, and one that is the same for every voice."""
+    net = tiny()
+    net.middle.copy_(torch.tensor([0.0, 0.6, 0.3]))
+    net.spread.copy_(torch.tensor([1.0, 0.2, 0.05]))
+    spk_emb = torch.randn(2, D)
+    guessed = net.usual_prompt(spk_emb)
+    torch.testing.assert_close((guessed - net.middle) / net.spread, net.usual(spk_emb))
+    assert not torch.allclose(guessed[0], guessed[1], atol=1e-3)
 
 
 def test_a_prompt_is_measured():

@@ -126,10 +126,11 @@ class TextToVec(nn.Module):
             w = path.sum(2).unsqueeze(1)
         with torch.autocast(z.device.type, enabled=False):  # 16 bits blur a product with ones and zeros
             m_p, logs_p = torch.matmul(m_p, path), torch.matmul(logs_p, path)
-        said = (m_p + torch.randn_like(m_p) * torch.exp(logs_p) * TOLD) * mask
+        z_said = (m_p + torch.randn_like(m_p) * torch.exp(logs_p) * TOLD) * mask
         return {
             "z_p": z_p, "logs_q": logs_q, "m_p": m_p, "logs_p": logs_p, "mask": mask,
-            "heard": self.decode(z, mask, g), "told": self.decode(self.flow(said, mask, g, True), mask, g),
+            "heard": self.decode(z, mask, g),
+            "told": self.decode(self.flow(z_said, mask, g, reverse=True), mask, g),
             "path": path, "w": w, "x_mask": x_mask, "logw": self.durations(h.detach(), x_mask, g),
             "prosody": prosody, "usual": self.usual(batch["spk_emb"]),
         }
