@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lib import losses, training
+from lib.models import hierarchical
 from lib.models.harmonic import HarmonicCodec, HarmonicCodecConfig
 from lib.models.hierarchical import MOST_CONTRAST, WEIGHTS, Hierarchical, HierarchicalConfig, hidden_at_random
 from lib.models.semantic import Semantic, SemanticConfig
@@ -161,19 +162,22 @@ def test_a_step_has_the_losses_that_are_weighed(net):
     losses.total(terms, WEIGHTS)
 
 
+def step(net, given):
+    """Losses of one step; the same chance each time."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        return net.losses(given)
+
+
 def test_what_is_beyond_the_mask_teaches_nothing(net):
     plain, changed = batch(), {}
     for name, value in plain.items():
         changed[name] = value.clone()
     for name in ("mel", "code", "code_copy"):
         changed[name][1, :, -5:] += 3
-    terms = []
-    for given in (plain, changed):
-        torch.manual_seed(1)
-        with torch.no_grad():
-            terms.append(net.losses(given))
-    for name, term in terms[0].items():
-        torch.testing.assert_close(term, terms[1][name], msg=name)
+    terms, others = step(net, plain), step(net, changed)
+    for name, term in terms.items():
+        torch.testing.assert_close(term, others[name], msg=name)
 
 
 def test_some_steps_have_no_voice_and_some_no_reference():
@@ -182,6 +186,48 @@ def test_some_steps_have_no_voice_and_some_no_reference():
     assert float(known.mean()) == pytest.approx(0.9, abs=0.02)
     assert not seen[known == 0].any()
     assert float(seen[known > 0].float().mean()) == pytest.approx(0.8, abs=0.03)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_step_hides_what_it_should_hide(net, monkeypatch, share):
+    """Catches a network that never learns to speak without a voice, which guidance needs."""
+    monkeypatch.setattr(hierarchical, "VOICELESS", share)
+    monkeypatch.setattr(hierarchical, "UNSEEN", 0.0)
+    given = batch()
+    other = given | {"spk_emb": torch.randn(3, D), "ref_mel": torch.randn(3, M, 9)}
+    terms, others = step(net, given), step(net, other)
+    assert all(torch.equal(terms[name], others[name]) for name in WEIGHTS) == (share == 1.0)
+
+
+def test_frames_are_compared_as_the_codec_has_them():
+    """A band that moves little must not count as much as one that moves by three times as much."""
+    net, given = built(), batch()
+    net.start_from(given["mel"])
+    net.std.mul_(torch.linspace(0.5, 2, M))
+    seen = []
+    handle = net.decoder.register_forward_hook(lambda module, asked, bands_hat: seen.append(bands_hat))
+    found = step(net, given)["mel"]
+    handle.remove()
+    mel_hat = seen[0] * net.std[:, None] + net.mean[:, None]
+    inside = given["mask"][:, :, 0] > 0
+    error = (mel_hat - given["mel"]).abs().mean(1)[inside].mean()
+    assert float(found) == pytest.approx(float(error), rel=1e-4)
+
+
+def test_a_melody_is_learned_where_there_is_a_voice(net, monkeypatch):
+    """A naive twin: the mean error of the line over voiced frames within the mask, and no others."""
+    monkeypatch.setattr(hierarchical, "VOICELESS", 0.0)
+    given = batch()
+    inside = given["mask"].transpose(1, 2)
+    with torch.no_grad():
+        line_hat = net.line(given["code_copy"], inside, net.told(given["spk_emb"], torch.ones(3)))[:, 0]
+    line = pitch.channels(given["f0"])[:, 0]
+    errors = []
+    for b in range(3):
+        for f in range(21):
+            if inside[b, 0, f] and given["f0"][b, f] > 0:
+                errors.append(abs(float(line_hat[b, f] - line[b, f])))
+    assert float(step(net, given)["f0"]) == pytest.approx(np.mean(errors), rel=1e-4)
 
 
 def test_it_begins_as_principal_components():
