@@ -57,7 +57,7 @@ def test_every_tab_leads_to_its_lesson_and_says_its_limits():
     assert names | set(about.TABS) <= set(home.PROMISES)
     for lesson, limits in about.TABS.values():
         assert (ROOT / "notebooks" / f"{lesson}.ipynb").is_file() and len(limits) > 20
-    assert about.REPOSITORY in about.links("speak") and "Lesson 03" in about.links("speak")
+    assert about.REPOSITORY in about.links("speak") and "Lesson 07" in about.links("speak")
 
 
 def test_every_tab_has_an_address(server):

@@ -9,7 +9,11 @@ OF_CLIPS = (
 )
 # For each tab its lesson, and what its model cannot do.
 TABS = {
-    "speak": ("03_zero_shot_tts", f"English only. {OF_CLIPS}"),
+    "speak": (
+        "07_hierarchical_speech",
+        f"English only. {OF_CLIPS} Lesson 11 makes frames and sound of what lesson 07 wants to say; lesson "
+        "03 is where to begin.",
+    ),
     "atlas": ("10_the_atlas", "400 dots in two dimensions cannot keep all distances of 128."),
     "extract": ("02_speaker_attractors", "Up to four people, quiet rooms, 30 s; alike voices are mixed up."),
     "convert": (

@@ -23,7 +23,7 @@ class Kind(NamedTuple):
     """What a checkpoint of one name holds.  What else it needs, its model says: NEEDS."""
     model: type
     config: type
-    lesson: str  # that makes it; "": none does yet
+    lesson: str  # that makes it
 
 
 REGISTRY = {
@@ -92,6 +92,5 @@ class Bundle:
         folder = self.root / name
         if not folder.is_dir():
             lesson = REGISTRY[name].lesson
-            remedy = f"make it with lesson {lesson}, or restore it" if lesson else "restore it"
-            raise ValueError(f"{folder} is not there: {remedy} from git.")
+            raise ValueError(f"{folder} is not there: make it with lesson {lesson}, or restore it from git.")
         return folder
