@@ -54,7 +54,7 @@ def test_nothing_of_the_look_is_fetched():
 def test_every_tab_leads_to_its_lesson_and_says_its_limits():
     """Catches a link to a lesson that is not there, and a tab that was added without one."""
     names = {tab.NAME.lower() for tab in app.TABS}
-    assert names | set(about.TABS) <= set(home.PROMISES)
+    assert names == set(about.TABS) == set(home.PROMISES)
     for lesson, limits in about.TABS.values():
         assert (ROOT / "notebooks" / f"{lesson}.ipynb").is_file() and len(limits) > 20
     assert about.REPOSITORY in about.links("speak") and "Lesson 07" in about.links("speak")

@@ -21,6 +21,11 @@ TABS = {
         "Clean speech of one person, 60 s; one word in four is lost. Lesson 07 makes the vectors that tell "
         "the words, lesson 06 another model for the same task.",
     ),
+    "clean": (
+        "09_enhancement",
+        "Hums, keys and steady noise go; a few people at once or one other person only in part, also where "
+        "it is told or tuned to a voice. Clean speech stays as it is. Echo stays. 16 kHz.",
+    ),
     "listen": (
         "10_the_atlas",
         f"Few sentences, virtual voices only. {OF_CLIPS}",

@@ -25,10 +25,6 @@ EXAMPLES = {
     "Willow and strokes of a keyboard": ("va-20", noisy.clicks),
     "Cedar, while Linden talks": ("va-21", "va-22"),
 }
-LIMITS = (
-    "Hums, keys and steady noise go; a few people at once or one other person only in part, also where it "
-    "is told or tuned to a voice. Clean speech stays as it is. Echo stays. 16 kHz."
-)
 DRAWN_SECONDS = 60.0  # of a long recording: more cannot be told apart in a picture
 
 
@@ -227,8 +223,7 @@ def build(page):
     go, halt = context.run_and_stop(hints, "Clean")
     part, noise, tune_it, halt_it, tuned_line = tuning.build(hints)
     shown = results()
-    words = about.model(page.voices.bundle, "enhancer")
-    gr.Markdown(f"{words}\n\n**Limits:** {LIMITS}", elem_classes="about")
+    about.build(about.model(page.voices.bundle, "enhancer"), "clean")
     folder, hand = shown[0].GRADIO_CACHE, context.state()
     shelf, stops = tuning.Shelf(), visitor.Stops()
     clean, clean_on_page = callbacks(page.voices, folder, shelf, stops)
