@@ -313,6 +313,16 @@ def test_the_register_enters_after_the_prior(net):
     torch.testing.assert_close(low, high, atol=1e-4, rtol=1e-4)
 
 
+def test_a_melody_that_is_expected_of_a_voice_is_silent_where_the_source_is(net):
+    code = torch.randn(1, S, 12)
+    f0 = 100 + 50 * torch.rand(1, 12)
+    f0[:, 3:6] = 0
+    expected = net.predict_f0(code, f0, torch.randn(1, D))
+    assert torch.equal(expected > 0, f0 > 0)
+    assert ((expected == 0) | ((expected > 50) & (expected < 500))).all()
+    assert not torch.allclose(expected, net.predict_f0(code, f0, torch.ones(1, D)), atol=1e-2)
+
+
 def test_it_learns_a_tiny_batch():
     net = built(heard=False).train()
     given = batch(B=4, F=16)
