@@ -38,6 +38,16 @@ def test_a_short_recording_is_read_as_a_whole(semantic):
     torch.testing.assert_close(semantic.encode(mel), whole, atol=BF16_ERROR, rtol=0)
 
 
+def test_a_stretch_hears_what_is_before_and_after_it(semantic):
+    """Catches a seam every 6 s, where the sounds around it are not known."""
+    mel = torch.randn(1, M, 2 * STRETCH)
+    plain = semantic.encode(mel)
+    for changed, heard_at in ((STRETCH - 1, STRETCH), (STRETCH, STRETCH - 1)):
+        other = mel.clone()
+        other[:, :, changed] += 3
+        assert not torch.allclose(semantic.encode(other)[:, :, heard_at], plain[:, :, heard_at], atol=1e-2)
+
+
 def test_what_is_beyond_the_mask_is_not_heard(semantic):
     mel = torch.randn(1, M, 30)
     mask = torch.ones(1, 1, 30)
