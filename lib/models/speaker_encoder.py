@@ -74,19 +74,22 @@ class SpeakerEncoder(nn.Module):
         stages = []
         for stage, (width, depth) in enumerate(zip(config.channels, config.blocks, strict=True)):
             for block in range(depth):
-                halves = stage > 0 and block == 0
-                stages.append(ResBlock(channels, width, 2 if halves else 1))
+                stride = 2 if stage > 0 and block == 0 else 1
+                stages.append(ResBlock(channels, width, stride))
                 channels = width
         self.stages = nn.Sequential(*stages)
         width = config.channels[-1] * (audio.N_MELS // SHRINKS)
-        narrow, wide = nn.Conv1d(width, ATTENTION, 1), nn.Conv1d(ATTENTION, width, 1)
+        narrow = nn.Conv1d(width, ATTENTION, 1)
+        wide = nn.Conv1d(ATTENTION, width, 1)
         self.attention = nn.Sequential(narrow, nn.Tanh(), wide)
         self.out = nn.Sequential(nn.BatchNorm1d(2 * width), nn.Linear(2 * width, config.D))
 
     def forward(self, wav):
         """Unit embeddings spk_emb [B, D] of wav [B, 1, T], T of at least 1024 samples (16 kHz)."""
         mel = audio.mel(wav)
-        return self.embed_mel(mask(mel) if self.training else mel)
+        if self.training:
+            mel = mask(mel)
+        return self.embed_mel(mel)
 
     def embed_mel(self, mel):
         """Unit embeddings spk_emb [B, D] of log-mels mel [B, M, F]."""

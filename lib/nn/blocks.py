@@ -56,7 +56,8 @@ class ConvNeXtStack(nn.Module):
     def forward(self, x, mask=None, g=None):
         film = self.film(g) if self.voice else None
         for i, wide in enumerate(self.wide):
-            h = wide(x if mask is None else x * mask).transpose(1, 2)  # [B, F, C]
+            inside = x if mask is None else x * mask
+            h = wide(inside).transpose(1, 2)  # [B, F, C]
             h = self.norm[i](h)
             if film:
                 scale, shift = film[2 * i], film[2 * i + 1]

@@ -109,7 +109,8 @@ def display(*things):
     """Show figures, players, tables or anything else in a notebook; in a script print what they are."""
     for thing in things:
         if not in_notebook():
-            print(f"[{thing.get_label()}]" if isinstance(thing, Figure) else thing)
+            words = f"[{thing.get_label()}]" if isinstance(thing, Figure) else thing
+            print(words)
             continue
         from IPython.display import display as show
         if isinstance(thing, Figure):

@@ -88,7 +88,8 @@ def fit(step, nets, optims, draw, steps, folder=None, *, weights, rate=None, ema
     started = saved = time.time()
     with Signals() as signals:
         for batch in loader:
-            set_rate(optims, base, rate(progress.step) if rate else 1.0)
+            factor = rate(progress.step) if rate else 1.0
+            set_rate(optims, base, factor)
             torch.manual_seed(seed * SEED_STRIDE + progress.step * acc.num_processes + acc.process_index)
             log.add(progress.step, one_step(acc, step, nets, optims, batch, weights, clip))
             if ema:

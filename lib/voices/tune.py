@@ -58,7 +58,8 @@ def tune(voices, voice, noises=None, recipe=None, progress=None, cancelled=None)
         stop_if(cancelled)
         if progress:
             progress(share, words)
-    speech = spoken(voices, voice if is_clip(voice) else spk_emb, recipe.seed, tell)
+    borrowed = voice if is_clip(voice) else spk_emb
+    speech = spoken(voices, borrowed, recipe.seed, tell)
     spent = time.time() - started
 
     def report(step, gained):
@@ -110,14 +111,17 @@ def tuned(generalist, spk_emb, speech, noises, recipe=Recipe(), report=None):
     looked = mixtures(speech[::HELD], spk_emb, noises, LOOKED_AT).draw(rng)
     optim = torch.optim.Adam(net.parameters(), recipe.lr)
     before = best = gain(net, looked)
-    kept, at, step = copy.deepcopy(net.state_dict()), 0, 0
+    kept = copy.deepcopy(net.state_dict())
+    at = step = 0
     while step < recipe.steps and time.time() - started < recipe.seconds:
         learn(net, optim, draws.draw(np.random.default_rng([recipe.seed, 0, step])))
         step += 1
         if step % EVERY == 0:
             now = gain(net, looked)
             if now > best:
-                kept, best, at = copy.deepcopy(net.state_dict()), now, step
+                kept = copy.deepcopy(net.state_dict())
+                best = now
+                at = step
             if report:
                 report(step, best - before)
             if step - at >= PATIENCE * EVERY:
