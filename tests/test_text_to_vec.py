@@ -326,6 +326,14 @@ def test_melody_and_voice_come_each_from_its_own_clip(speaking, monkeypatch):
     assert not torch.allclose(high_voice, low_voice, atol=1e-4)
 
 
+def test_a_voice_that_nobody_heard_speaks_as_is_usual_for_it(speaking, monkeypatch):
+    """A voice without a recording, and a recording in which somebody only whispers."""
+    whisper = RATE, (0.1 * np.random.default_rng(0).standard_normal(2 * RATE)).astype("float32")
+    for voice in (speaking.embed(hum(220)), whisper):
+        prosody, spk_emb = told(speaking, monkeypatch, voice=voice)
+        torch.testing.assert_close(prosody, speaking.bundle["text_to_vec"].usual_prompt(spk_emb))
+
+
 def test_a_melody_is_heard(speaking):
     plain = speaking.speak(WORDS, hum(110))
     other = speaking.speak(WORDS, hum(110), melody=hum(220))
