@@ -63,9 +63,9 @@ for row in same_words[:3]:
 
 # %% [markdown]
 # The words stayed; the voice changed. Now the other way round: a voice stays and the words change. The next cell
-# lends the voice of a clip to a sentence that the clip does not hold. It uses the finished models that lessons 01 and
-# 03 train (`assets/checkpoints`), through the one class that the app uses too: `Voices`. By the end of lesson 03 you
-# will have built every part of it.
+# lends the voice of a clip to a sentence that the clip does not hold. It uses the finished models that lessons 01, 03,
+# 07 and 11 train (`assets/checkpoints`), through the one class that the app uses too: `Voices`. By the end of lesson 11
+# you will have built every part of it.
 
 # %%
 if (corpus.EMBEDDED.parents[1] / "checkpoints" / "tts").is_dir():
@@ -76,7 +76,7 @@ if (corpus.EMBEDDED.parents[1] / "checkpoints" / "tts").is_dir():
     title = f"a sentence in the voice {rows[0]['speaker']}"
     show.display(show.player(speech.wav, speech.rate, label=title))
 else:
-    print("There are no trained weights in assets/checkpoints: lessons 01 and 03 make them.")
+    print("There are no trained weights in assets/checkpoints: the lessons make them.")
 
 # %% [markdown]
 # ## 2. Sound is a list of numbers
@@ -559,7 +559,7 @@ show.exercise(4, describe, is_better, "np.concatenate puts two descriptions side
 # | `x` | [B, N] | tokens |
 # | `w`, `path` | [B, 1, N], [B, N, F] | durations in frames; who sounds when |
 # | `spk_emb`, `g` | [B, D], [B, G, 1] | the voice vector; the form in which a model receives it |
-# | `z` | [B, C, F] | what the decoder turns into sound, and what lesson 03 learns to predict from text |
+# | `z` | [B, C, F] | what the decoder of lesson 03 turns into sound, and what it learns to predict from text |
 # | `rate` | one number | samples a second, in Hz |
 #
 # ## Where to go from here
