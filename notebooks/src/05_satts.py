@@ -79,9 +79,9 @@ def say(net, kind, spk_emb, words):
 #
 # Two virtual voices that no network here was trained on, both at once. Then each of them says a sentence that is not in
 # the mixture. This is the way of the app today (its tab *Extract*): the network of lesson 02 takes the mixture apart
-# into two sounds, the encoder of lesson 01 listens to each, and lesson 03 speaks. Three networks in a row, and each one
-# hears the mistakes of the one before. Remember how it sounds: in section 6 the same two voices speak without that
-# detour.
+# into two sounds, the encoder of lesson 01 listens to each, and the models of lessons 07 and 11 speak. Networks in a row,
+# and each one hears the mistakes of the one before. Remember the voices: in section 6 they speak without that detour, by
+# the model of lesson 03.
 
 # %%
 WORDS = "The ship sails at dawn, whether or not you are on board."
