@@ -11,7 +11,7 @@
 # - a **synthesiser of frames** (`assets/checkpoints/frames`): it *draws* such frames for what lesson 03 wants to say,
 #   while it looks at a recording of the voice.
 #
-# The app speaks through both. In order:
+# The app speaks through both. (What it wants to say comes from lesson 07 today: frames are drawn for either.) In order:
 #
 # 1. hear it;
 # 2. the idea: give a decoder what it would have to invent, and draw where you would average;
@@ -48,7 +48,7 @@ sys.path.insert(0, str((homes or places)[0]))
 #
 # A voice that was in no training set, and new words in it, twice. Both times lesson 03 decides what is said and when: the
 # same latents `z`, the same seed. The first is what its own decoder makes of them. The second goes through the two models
-# of this lesson. Listen to the *s*, to the hum below the vowels, and then to whether it is the same person.
+# of this lesson (`model="frames"`). Listen to the *s*, to the hum below the vowels, and then to whether it is the same person.
 
 # %%
 import copy
@@ -81,11 +81,11 @@ WORDS = "The ship sails at dawn, whether or not you are on board."
 stranger = audio.load(corpus.rows(split="valid")[0]["audio"])
 spk_emb = torch.tensor(voices.embed(stranger))[None]
 torch.manual_seed(0)
-by_lesson_03, _ = voices.tts.infer(torch.tensor([text.encode(WORDS)]), spk_emb)
+by_lesson_03, _ = voices.tts.infer(torch.tensor([text.encode(WORDS)]), spk_emb, noise_scale=0.1)
 show.display(show.player(audio.prepare(stranger), label="a voice never heard in training"))
 show.display(show.player(audio.normalise(by_lesson_03[0, 0].numpy()), label="lesson 03"))
 if voices.bundle.has("frames"):
-    speech = voices.speak(WORDS, stranger, seed=0)
+    speech = voices.speak(WORDS, stranger, seed=0, model="frames")
     show.display(show.player(speech.wav, label="through frames"))
 
 # %% [markdown]
@@ -388,8 +388,8 @@ show.exercise(2, walk, arrives, "Step k, counted from 0, begins at k / steps and
 #
 # ## 8. What is to be said, frame by frame
 #
-# In use, the frames model is given latents that lesson 03 made *from text*. So it must train on such latents, and they must
-# have the timing of the recording, or the target frames would not fit. We have all parts: the posterior gives the recording's
+# In use, the frames model is given latents that lesson 03 made *from text* (or, in the app, vectors that lesson 07 made of
+# it). So it must train on such latents, and they must have the timing of the recording, or the target frames would not fit. We have all parts: the posterior gives the recording's
 # latents, the flow takes the voice out of them, and the search of lesson 03 says which token sounds in which frame. Stretch
 # the prior by *that* path, add a little noise, run the flow backwards: latents **made from text, timed like the recording**.
 # The path also tells the **symbol** of every frame, `phones`, which the model gets besides; so a word that the latents mumble
@@ -475,7 +475,8 @@ def pairs(rng):
 # direction of *anybody*, which we shall need in the next section, and of voices without a recording, such as a dot on the
 # atlas.
 #
-# (`content` also has a place for the semantic vectors of a recording, which conversion uses. This lesson leaves it at zero.)
+# (`content` also has a place for the semantic vectors of lesson 07, by which the app speaks and converts. This lesson leaves
+# it at zero.)
 
 # %%
 CHANNELS = torch.ones(FramesConfig().M + 2)
