@@ -220,6 +220,21 @@ def test_tuning_makes_a_better_network_and_leaves_the_other_alone(net, tuned):
     assert not torch.equal(made.inputs.weight, net.inputs.weight), "the network itself was tuned"
 
 
+def test_what_is_looked_at_was_not_learned_from(net, monkeypatch):
+    """Catches a network that is judged by what it knows by heart."""
+    given, mixtures = [], tune.mixtures
+
+    def noted(speech, *rest):
+        given.append({id(wav) for wav in speech})
+        return mixtures(speech, *rest)
+    monkeypatch.setattr(tune, "mixtures", noted)
+    speech, noises = one_person()
+    tune.tuned(net, spk_emb_of_one(), speech, noises, tune.Recipe(steps=1))
+    learned, looked = given
+    assert learned and looked and not learned & looked
+    assert learned | looked == {id(wav) for wav in speech}
+
+
 def test_tuning_that_brings_nothing_gives_what_was_there(tuned):
     """Catches steps that ruined it and were kept, patience that never ends, and a limit on time that is not
     kept."""

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from lib import audio, losses
+from lib.losses import flow_matching
 from lib.nn.blocks import sequence_mask
 
 
@@ -171,3 +172,11 @@ def test_losses_are_float32_whatever_they_are_given(mask):
     assert losses.kl(*half, mask).dtype == torch.float32
     assert losses.kl_standard(*half[:2], mask).dtype == torch.float32
     assert losses.generator_adv(half[:1]).dtype == losses.mel_l1(*half[:2]).dtype == torch.float32
+
+
+def test_one_pass_learns_to_go_where_guidance_leads_two():
+    """Of a teacher that knows the data by heart; with a guidance of one nothing is added to the data."""
+    v, untold = latents(2)
+    by_two_passes = untold + 1.5 * (v - untold)
+    torch.testing.assert_close(flow_matching.guided(v, v, untold, 1.5), by_two_passes)
+    torch.testing.assert_close(flow_matching.guided(v, v, untold, 1.0), v)
