@@ -17,15 +17,13 @@ from lib.models.speaker_encoder import SpeakerEncoder
 from lib.models.vits import Vits, VitsConfig
 from lib.nn.critics import Discriminator
 from lib.nn.decoders import HiFiGANDecoder, fuse_weight_norm
-from lib.voices import Bundle, Voices
-from lib.voices.convert import NEEDS, chosen
+from lib.voices import Bundle, Voices, convert, speak
 
 THREADS = 2  # as on a free Space
 SECONDS = 5.0  # of sound that every row makes
 BATCH, SEGMENT = 4, 32  # of a training step: segments, and frames of each, as in [SATTS] sec. 3
 ROUNDS, TRAINING_ROUNDS = 7, 3
 V1, V2 = 512, 128  # channels of HiFi-GAN's two sizes
-SLOWEST, FASTEST = 0.5, 2.0  # of speak()
 WORDS = "The kettle sings, the window is open, and somebody else's voice is saying good morning to you."
 PAPERS = dict(channels=(32, 128, 512, 1024), resolutions=())  # widths of the papers' multi-period critics
 
@@ -38,9 +36,9 @@ class Job(NamedTuple):
 
     @property
     def size(self):
-        """Parameters of all nets, in millions."""
-        count = sum(p.numel() for net in self.nets for p in net.parameters())
-        return f"{count / 1e6:.1f} M"
+        """Parameters of all nets, in millions; what two of them share counts once."""
+        counts = {id(p): p.numel() for net in self.nets for p in net.parameters()}
+        return f"{sum(counts.values()) / 1e6:.1f} M"
 
 
 def shipped():
@@ -106,17 +104,19 @@ def inference(voices):
         jobs.append(hearing(voices.bundle["harmonic"]))
     clip = (audio.RATE, corpus.wav(corpus.rows()[0]))
     speed = voices.speak(WORDS, clip).facts["seconds"] / SECONDS  # that makes the sentence SECONDS long
-    speed = min(FASTEST, max(SLOWEST, speed))
+    speed = min(speak.FASTEST, max(speak.SLOWEST, speed))
     speaking = functools.partial(voices.speak, WORDS, clip, speed=speed)
-    networks = [voices.bundle[name] for name in ("frames",) if voices.bundle.has(name)]  # holds the codecs
-    jobs.append(Job("our whole speak(text, clip)", speaking, (voices.encoder, voices.tts, *networks)))
+    model = speak.chosen(voices, None, None)
+    networks = [voices.bundle[name] for name in speak.NEEDS[model]] or [voices.tts]
+    jobs.append(Job("our whole speak(text, clip)", speaking, (voices.encoder, *networks)))
     rows = corpus.rows(split="valid")
     source, target = (np.resize(corpus.wav(row), round(SECONDS * audio.RATE)) for row in (rows[0], rows[9]))
     if voices.bundle.has("attractor"):
         extracting = functools.partial(voices.extract, (audio.RATE, source + target), 2)
         jobs.append(Job("our whole extract(two at once)", extracting, (voices.encoder, voices.attractor)))
     if voices.bundle.has("semantic") or voices.bundle.has("flow_vae"):
-        networks = [voices.bundle[name] for name in NEEDS[chosen(voices, None)]]
+        model = convert.chosen(voices, None)
+        networks = [voices.bundle[name] for name in convert.NEEDS[model]]
         converting = functools.partial(voices.convert, (audio.RATE, source), (audio.RATE, target))
         jobs.append(Job("our whole convert(source, clip)", converting, (voices.encoder, *networks)))
     if voices.bundle.has("enhancer"):
