@@ -161,6 +161,35 @@ def test_babble_is_of_others():
     assert draws.babble(np.random.default_rng(0), 1).any()
 
 
+def test_all_that_can_be_in_the_way_is_learned_as_often_as_it_should_be(monkeypatch):
+    """Catches a kind that is never drawn, and a rival where nobody says whose voice is to be kept."""
+    draws = noisy.Noisy(tiny_pool(), [noisy.coloured(np.random.default_rng(0), RATE)], seconds=0.05)
+    drawn = []
+
+    def noted(kind):
+        def draw(*given):
+            drawn.append(kind)
+            return np.zeros(draws.T, "float32")
+        return draw
+    for kind in ("rival", "babble", "noise"):
+        monkeypatch.setattr(draws, kind, noted(kind))
+    rng = np.random.default_rng(0)
+    told = [draws.mixture(rng)[3] for _ in range(1000)]
+    rivals = {kind for kind, is_told in zip(drawn, told, strict=True) if not is_told}
+    assert rivals == {"babble", "noise"}
+    share = noisy.TOLD * noisy.RIVAL
+    assert drawn.count("rival") / 1000 == pytest.approx(share, abs=0.05)
+    assert drawn.count("babble") / 1000 == pytest.approx((1 - share) * noisy.BABBLE, abs=0.05)
+
+
+def test_a_second_noise_is_added_now_and_then():
+    draws = noisy.Noisy(tiny_pool(), [noisy.coloured(np.random.default_rng(0), RATE)], seconds=0.05)
+    rng = np.random.default_rng(0)
+    powers = np.array([np.mean(draws.noise(rng) ** 2) for _ in range(500)])  # 1 alone, about 2 with another
+    assert np.mean(powers > 1.2) == pytest.approx(noisy.SECOND, abs=0.08)
+    assert powers[powers < 1.2] == pytest.approx(1, abs=0.3)
+
+
 def test_noise_is_held_out_by_recording():
     """Catches two cuts of one recording on both sides."""
     sides = set()
