@@ -44,7 +44,8 @@ sys.path.insert(0, str((homes or places)[0]))
 #
 # Two voices that were in no training set, and a third that is nobody's: the point halfway between their vectors.
 # Play the middle one twice. Is it *one* person, or two at once? (A mixture of vectors is not a mixture of sounds:
-# that is lesson 02.)
+# that is lesson 02.) They speak as the app does today, by the models of lessons 07 and 11; what this lesson trains is the
+# model of lesson 03.
 
 # %%
 import copy
