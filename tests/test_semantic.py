@@ -10,7 +10,7 @@ from lib.models.harmonic import HarmonicCodec, HarmonicCodecConfig
 from lib.models.semantic import STRETCH, Semantic, SemanticConfig
 from lib.models.teacher import teacher
 from lib.voices import Voices
-from lib.voices.convert import moved_f0
+from lib.voices.convert import SPREAD_HIGH, SPREAD_LOW, moved_f0
 
 M, S = 128, 96
 CARD = {"data": "none", "licence": "CC0", "budget": "untrained", "figures": {}}
@@ -90,6 +90,15 @@ def test_a_melody_is_moved_to_the_register_asked_for():
     assert ((moved > 0) == (f0 > 0)).all()
     halfway = moved_f0(f0, asked, 0.5, 0.0)
     assert halfway[halfway > 0].median() == pytest.approx((110 * 220) ** 0.5, rel=0.01)
+
+
+@pytest.mark.parametrize("factor, most", [(3.0, SPREAD_HIGH), (0.2, SPREAD_LOW), (1.1, 1.1)])
+def test_a_melody_is_widened_and_narrowed_within_reason(factor, most):
+    """Catches a monotonous speaker who sings in the voice of an actor."""
+    log_f0 = 5 + 0.1 * torch.randn(1, 50)
+    asked = 5 + factor * (log_f0 - 5)
+    moved = moved_f0(log_f0.exp(), asked.exp(), 1.0, 0.0).log()
+    assert float(moved.std() / log_f0.std()) == pytest.approx(most, rel=1e-3)
 
 
 @pytest.mark.parametrize("nothing", [torch.zeros(1, 5), torch.tensor([[0.0, 0, 0, 0, 100]])])
