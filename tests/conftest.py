@@ -65,6 +65,24 @@ def tiny_voices(tiny_root):
     return Voices.load(tiny_root)
 
 
+UNTRAINED = {"data": "none", "licence": "CC0", "budget": "untrained", "figures": {}}  # a card
+
+
+def with_frames(voices):
+    """Put small untrained frames and their codec beside the models of `voices`; returns these Frames.
+
+    They are deaf: what a test wants to be heard has to be given an effect."""
+    from lib.models.frames import Frames, FramesConfig
+    from lib.models.harmonic import HarmonicCodec, HarmonicCodecConfig
+    harmonic = HarmonicCodec(HarmonicCodecConfig(channels=16, layers=1))
+    C, D = voices.codec.config.C, voices.encoder.config.D
+    config = FramesConfig(C=C, D=D, H=32, layers=2, looks=(1,), reference_layers=1)
+    frames = Frames(config, voices.codec, harmonic)
+    voices.bundle.put("harmonic", harmonic, UNTRAINED)
+    voices.bundle.put("frames", frames, UNTRAINED)
+    return frames
+
+
 @pytest.fixture(scope="session")
 def server(tiny_voices, tmp_path_factory):
     """(url, gr.Blocks, folder of its temporary files) of the running app."""

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 import torch
+from conftest import with_frames
 
 from lib import text
 from lib.audio import praat
@@ -135,15 +136,10 @@ def speaking(tiny_root):
     from lib.voices import Voices
     torch.manual_seed(0)
     voices = Voices.load(tiny_root)
-    harmonic = HarmonicCodec(HarmonicCodecConfig(channels=16, layers=1))
-    config = FramesConfig(C=voices.codec.config.C, D=16, H=32, layers=2, looks=(1,), reference_layers=1)
-    net = Frames(config, voices.codec, harmonic)
+    net = with_frames(voices)
     torch.nn.init.normal_(net.out.weight, std=0.1)
     for block in net.looks:
         torch.nn.init.normal_(block.out.weight, std=0.1)
-    card = {"data": "none", "licence": "CC0", "budget": "untrained", "figures": {}}
-    voices.bundle.put("harmonic", harmonic, card)
-    voices.bundle.put("frames", net, card)
     return voices
 
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from conftest import UNTRAINED
 
 from lib import losses, training
 from lib.models import hierarchical
@@ -18,7 +19,6 @@ from lib.voices import Voices
 M, S, D, C = 128, 96, 16, 6
 TINY = HierarchicalConfig(D=D, C=C, H=16, layers=2, looks=(1,), reference_layers=1, hidden=16,
                           semantic_layers=1, acoustic_layers=1, decoder_layers=1, f0_layers=1, couplings=3)
-CARD = {"data": "none", "licence": "CC0", "budget": "untrained", "figures": {}}
 
 
 def built(heard=True):
@@ -342,7 +342,7 @@ def test_it_learns_a_tiny_batch():
 
 
 def test_sizes_that_nobody_knows_are_refused(net, tmp_path):
-    training.save(tmp_path / "h", net, net.config, CARD, lenders={"harmonic": net.harmonic})
+    training.save(tmp_path / "h", net, net.config, UNTRAINED, lenders={"harmonic": net.harmonic})
     loaded, _ = training.load(tmp_path / "h", Hierarchical, HierarchicalConfig, harmonic=net.harmonic)
     assert loaded.config == net.config
     path = tmp_path / "h" / "config.json"
@@ -359,7 +359,7 @@ def converting(tiny_root, net):
     voices = Voices.load(tiny_root)
     semantic = Semantic(SemanticConfig(hidden=32, layers=2, attention_layers=1))
     for name, part in (("harmonic", net.harmonic), ("semantic", semantic), ("hierarchical", net)):
-        voices.bundle.put(name, part, CARD)
+        voices.bundle.put(name, part, UNTRAINED)
     return voices
 
 
@@ -399,6 +399,6 @@ def test_a_conversion_by_it_can_be_stopped(converting):
 
 def test_where_it_is_not_installed_it_says_so(tiny_root, net):
     voices = Voices.load(tiny_root)
-    voices.bundle.put("harmonic", net.harmonic, CARD)
+    voices.bundle.put("harmonic", net.harmonic, UNTRAINED)
     with pytest.raises(ValueError, match="hierarchical is not there: make it with lesson 07"):
         voices.convert(SOURCE, VOICE, model="hierarchical")

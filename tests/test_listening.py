@@ -10,12 +10,11 @@ import gradio as gr
 import numpy as np
 import pytest
 import torch
+from conftest import with_frames
 
 from lib import audio
 from lib.data import corpus
 from lib.evaluation import listening, statistics
-from lib.models.frames import Frames, FramesConfig
-from lib.models.harmonic import HarmonicCodec, HarmonicCodecConfig
 from lib.tabs import context, listen
 from lib.voices import Voices, samples
 
@@ -297,11 +296,7 @@ def test_what_was_put_in_the_place_of_tts_speaks_for_itself(tiny_root, tiny_voic
     """Catches two runs of lesson 04 that sound alike, as `speak` asks others where they are installed."""
     torch.manual_seed(0)
     voices = Voices.load(tiny_root)
-    card = {"data": "none", "licence": "CC0", "budget": "untrained", "figures": {}}
-    harmonic = HarmonicCodec(HarmonicCodecConfig(channels=16, layers=1))
-    config = FramesConfig(C=voices.codec.config.C, D=16, H=32, layers=2, looks=(1,), reference_layers=1)
-    voices.bundle.put("harmonic", harmonic, card)
-    voices.bundle.put("frames", Frames(config, voices.codec, harmonic), card)
+    with_frames(voices)
     for name, who in (("beside", voices), ("alone", tiny_voices)):
         samples.speak_set(who, tmp_path / name, clips=1)
     beside, alone = (audio.load(next((tmp_path / name).glob("*.ogg")))[1] for name in ("beside", "alone"))

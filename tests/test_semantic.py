@@ -4,16 +4,14 @@ import sys
 import numpy as np
 import pytest
 import torch
+from conftest import UNTRAINED, with_frames
 
-from lib.models.frames import Frames, FramesConfig
-from lib.models.harmonic import HarmonicCodec, HarmonicCodecConfig
 from lib.models.semantic import STRETCH, Semantic, SemanticConfig
 from lib.models.teacher import teacher
 from lib.voices import Voices
 from lib.voices.convert import SPREAD_HIGH, SPREAD_LOW, moved_f0
 
 M, S = 128, 96
-CARD = {"data": "none", "licence": "CC0", "budget": "untrained", "figures": {}}
 BF16_ERROR = 0.02  # of numbers from -1 to 1: encode works in bf16 where the processor can
 
 
@@ -95,6 +93,7 @@ def test_a_melody_is_moved_to_the_register_asked_for():
 @pytest.mark.parametrize("factor, most", [(3.0, SPREAD_HIGH), (0.2, SPREAD_LOW), (1.1, 1.1)])
 def test_a_melody_is_widened_and_narrowed_within_reason(factor, most):
     """Catches a monotonous speaker who sings in the voice of an actor."""
+    torch.manual_seed(0)
     log_f0 = 5 + 0.1 * torch.randn(1, 50)
     asked = 5 + factor * (log_f0 - 5)
     moved = moved_f0(log_f0.exp(), asked.exp(), 1.0, 0.0).log()
@@ -114,14 +113,10 @@ def converting(tiny_root, semantic):
     """Voices that convert by frames; untrained, and heard."""
     torch.manual_seed(0)
     voices = Voices.load(tiny_root)
-    harmonic = HarmonicCodec(HarmonicCodecConfig(channels=16, layers=1))
-    config = FramesConfig(C=voices.codec.config.C, D=16, H=32, layers=2, looks=(1,), reference_layers=1)
-    net = Frames(config, voices.codec, harmonic)
+    net = with_frames(voices)
     for weight in (net.out.weight, net.semantic.weight, net.looks[0].out.weight):
         torch.nn.init.normal_(weight, std=0.1)
-    voices.bundle.put("harmonic", harmonic, CARD)
-    voices.bundle.put("frames", net, CARD)
-    voices.bundle.put("semantic", semantic, CARD)
+    voices.bundle.put("semantic", semantic, UNTRAINED)
     return voices
 
 
