@@ -46,7 +46,8 @@ sys.path.insert(0, str((homes or places)[0]))
 #
 # Two voices that no training saw, and one sentence, said four times. In a row the *voice* stays and the melody changes: its
 # register, how far it moves, how fast it goes. In a column the *melody* stays and the voice changes. Neither voice ever said
-# this. (Without shipped weights there is nothing to hear yet: read on, and section 8 plays what you trained.)
+# this. (The tab *Speak* works so: text-to-vec, and then the frames of lesson 11 in the place of section 7. Without
+# shipped weights there is nothing to hear yet: read on, and section 8 plays what you trained.)
 
 # %%
 import itertools
@@ -537,9 +538,15 @@ own = [part for name, part in synthesiser.named_children() if name != "harmonic"
 log, sung = stages.stage("hierarchical", synthesising, {"hierarchical": synthesiser},
                          {"hierarchical": own}, both_throats, budget.pick(quick=12, full=8000),
                          lr=1e-3 * gentle, seed=3, weights=hierarchical.WEIGHTS, **common)
+if gentle == 1.0:
+    synthesiser.measure_contrast(both_throats(np.random.default_rng(1)))
 show.display(show.losses(log))
 
 # %% [markdown]
+# One thing is measured when all is learned. What cannot be foreseen becomes a mean, and speech of means is muffled: on the way
+# down `z_a` moves less than `z_a` of real frames. `measure_contrast` finds by how much, channel by channel, and `sample`
+# restores it. (The shipped weights brought theirs along.)
+#
 # ## 8. Everything together
 #
 # Text, a prompt and a voice: `net` says what and how, `synthesiser` by whom, the codec makes it heard. Four sentences, and
