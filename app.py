@@ -69,4 +69,5 @@ if __name__ == "__main__":
         page = build()
     except ValueError as error:  # a broken checkpoint: its name and the remedy, in one line
         sys.exit(str(error))
-    serve(page)
+    serve(page, prevent_thread_lock=True)
+    scratch.stay(page)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import gradio as gr
+import httpx
 import numpy as np
 import pytest
 import torch
@@ -13,7 +14,7 @@ from gradio_client import Client, handle_file
 from lib import audio
 from lib.data import mixtures
 from lib.models.attractor import AttractorConfig, SpeakerAttractor
-from lib.tabs import context
+from lib.tabs import context, history
 from lib.tabs import extract as tab
 from lib.voices import Voices
 
@@ -169,9 +170,11 @@ def test_only_chosen_voices_speak(voices, mixture, tmp_path):
     """Speak and send take a voice from the visitor's state: consent, choice and vector are checked again."""
     _, _, speak, take = tab.callbacks(voices, tmp_path)
     own = [voices.extract(mixture, 1)[0].facts["spk_emb"].tolist()]
-    virtual, hand = {"voices": own, "person": False}, {"voices": own, "person": True}
+    fields = (mixture, None, None, "1")
+    virtual = {"voices": own, "person": False, "fields": fields}
+    hand = virtual | {"person": True}
     for held, ticked in ((hand, True), (virtual, False)):
-        path, words = speak("Hello there.", held, tab.LABELS[0], ticked)
+        path, words, *_ = speak("Hello there.", held, tab.LABELS[0], ticked, ())
         assert len(audio.load(path)[1]) > 1000 and "s of speech" in words
         assert Path(path).name.startswith("voice-atlas-voice-1-hello-there-")
     voice, tabs = take("atlas", hand, tab.LABELS[0], True)
@@ -182,10 +185,10 @@ def test_only_chosen_voices_speak(voices, mixture, tmp_path):
         with pytest.raises(ValueError, match="Speak with: there is no voice yet"):
             take("speak", *bad)
     with pytest.raises(ValueError, match="Consent: "):
-        speak("Hello there.", hand, tab.LABELS[0], False)
+        speak("Hello there.", hand, tab.LABELS[0], False, ())
     for bad in ([0.0] * 16, mixture, [mixture] * 16, [float("inf")] * 16, [0.1] * 15, {"spk_emb": mixture}):
         with pytest.raises(ValueError, match="16 finite numbers"):
-            speak("Hello there.", {"voices": [bad], "person": True}, tab.LABELS[0], True)
+            speak("Hello there.", hand | {"voices": [bad]}, tab.LABELS[0], True, ())
 
 
 def test_what_the_page_sends_is_no_voice(url, voices, mixture):
@@ -195,14 +198,47 @@ def test_what_the_page_sends_is_no_voice(url, voices, mixture):
     kinds = {row["id"]: row["type"] for row in client.config["components"]}
     assert "json" not in {kinds[part] for row in functions.values() for part in row["inputs"]}
     sent = uploaded(url, mixture)
-    found = answers(url, functions["extract_on_page"]["id"], [sent, None, "2", False], client.session_hash)
+    given = [sent, None, "2", False, None, "Good morning.", None]
+    found = answers(url, functions["extract_on_page"]["id"], given, client.session_hash)
     assert found[-1]["success"]
-    given = ["Hello there.", {"voices": ["/etc/hostname"], "person": False}, tab.LABELS[0], False]
+    given = ["Hello there.", {"voices": ["/etc/hostname"], "person": False}, tab.LABELS[0], False, None]
     answer = answers(url, functions["speak"]["id"], given, client.session_hash)[-1]
     assert answer["success"]
     own = voices.extract(mixture, 2)[0].facts["spk_emb"]
     spoken = audio.load(answer["output"]["data"][0]["path"])[1]
     np.testing.assert_allclose(spoken, as_file(voices.speak("Hello there.", own)), atol=2e-4)
+
+
+def test_a_visit_keeps_the_voices_and_what_they_said(url, mixture):
+    """Catches a voice that cannot be heard again, settings that do not come back, and a button Forget that
+    leaves a voice in hand."""
+    client = Client(url, verbose=False, httpx_kwargs=PATIENT)
+    functions = {row["api_name"]: row for row in client.config["dependencies"]}
+    labels = {row["id"]: row["props"].get("label") for row in client.config["components"]}
+
+    def ask(name, given):
+        return answers(url, functions[name]["id"], given, client.session_hash)[-1]["output"]["data"]
+
+    def listed(name, shown):
+        at = [labels[part] for part in functions[name]["outputs"]].index(history.TITLE, 1)
+        return [label for label, _ in shown[at + 1]["choices"]]
+
+    sent, example = uploaded(url, mixture), next(iter(tab.EXAMPLES))
+    ask("extract_on_page", [sent, None, "2", False, example, "Good morning.", None])
+    shown = ask("speak", ["Good evening.", None, tab.LABELS[1], False, None])
+    kept = listed("speak", shown)
+    assert kept[0] == f"3. {tab.LABELS[1]}: Good evening." and len(kept) == 3
+    for number, label, name in zip((2, 1), tab.LABELS, kept[1:]):
+        assert name.startswith(f"{number}. {label} of {example[:20]}")
+    for label, words in ((kept[0], "Good evening."), (kept[1], "Good morning.")):
+        clip, choice, second, people, text, consent, *_ = ask("use", [label, None])
+        assert clip["path"] == sent["path"] and (choice, second, people, text) == (example, None, "2", words)
+        assert consent is False
+    body = {"fn_index": functions["empty"]["id"], "data": [None], "session_hash": client.session_hash}
+    emptied = httpx.post(f"{url}gradio_api/run/predict", json=body, timeout=120).json()["data"]
+    assert not any(update.get("visible") for update in emptied if update)
+    said = ask("speak", ["Good night.", None, None, False, None])
+    assert "there is no voice yet" in str(said) and not Path(shown[0]["path"]).exists()
 
 
 def test_examples_are_mixtures_of_what_they_say():

@@ -8,7 +8,7 @@ import numpy as np
 
 from lib import audio, show
 from lib.data import corpus, noisy
-from lib.tabs import about, context, convert, endpoints, permits, tuning, visitor
+from lib.tabs import about, context, convert, endpoints, history, permits, tuning, visitor
 from lib.tabs import speak as speaking
 from lib.tabs.hints import Hints
 from lib.voices.enhance import listened
@@ -90,33 +90,38 @@ def wanted(voices, folder, shelf, keep, voice, taken, hand):
     return speaking.borrowed(voices, voice, taken, folder, VOICE)[1]
 
 
+def cleaned(voices, folder, shelf, fields, taken, cancelled, progress):
+    """(path of the result, path of the picture, facts).
+
+    fields: recording, keep, voice, whether the box of consent is ticked, strength, what was tuned.
+    Raises WrongField."""
+    recording, keep, voice, ticked, strength, hand = fields
+    if keep not in KEEPS:
+        raise visitor.WrongField(KEEP, f"{keep!r} is none of {', '.join(KEEPS)}: choose one.")
+    strength = visitor.number(strength, STRENGTH, 0, 1)
+    clip = heard(recording, folder)
+    target = voice if keep == ONE else None
+    spoken = {ANYBODY: None, ONE: None if voice else taken, TUNED: hand}[keep]
+    with visitor.field(VOICE):
+        is_person = permits.asks([recording, target], folder, spoken)
+    if is_person:
+        permits.require(ticked, "these voices are")
+    kept = wanted(voices, folder, shelf, keep, target, spoken, hand)
+    progress(0, desc="listening")
+    with visitor.field(NOISY):
+        speech = voices.enhance(
+            clip,
+            kept,
+            strength,
+            progress=lambda share, words: progress(share, desc=words),
+            cancelled=cancelled,
+        )
+        before = listened(clip)
+    return *write(folder, speech, before, recording), facts(voices, speech, before)
+
+
 def callbacks(voices, folder, shelf, stops):
     """(function behind the API, the one behind the page); shelf: of what was tuned."""
-
-    def cleaned(recording, keep, voice, ticked, strength, hand, taken, request, progress):
-        """(path of the result, path of the picture, facts)."""
-        if keep not in KEEPS:
-            raise visitor.WrongField(KEEP, f"{keep!r} is none of {', '.join(KEEPS)}: choose one.")
-        strength = visitor.number(strength, STRENGTH, 0, 1)
-        clip = heard(recording, folder)
-        target = voice if keep == ONE else None
-        spoken = {ANYBODY: None, ONE: None if voice else taken, TUNED: hand}[keep]
-        with visitor.field(VOICE):
-            is_person = permits.asks([recording, target], folder, spoken)
-        if is_person:
-            permits.require(ticked, "these voices are")
-        kept = wanted(voices, folder, shelf, keep, target, spoken, hand)
-        progress(0, desc="listening")
-        with visitor.field(NOISY):
-            speech = voices.enhance(
-                clip,
-                kept,
-                strength,
-                progress=lambda share, words: progress(share, desc=words),
-                cancelled=stops.asked(request),
-            )
-            before = listened(clip)
-        return *write(folder, speech, before, recording), facts(voices, speech, before)
 
     def clean(
         recording,
@@ -129,7 +134,8 @@ def callbacks(voices, folder, shelf, stops):
         progress=gr.Progress(),  # noqa: B008  gradio reads the default
     ):
         """Take the noise out of a recording, or everything but one voice."""
-        return cleaned(recording, keep, voice, consent, strength, tuned, None, request, progress)
+        fields = (recording, keep, voice, consent, strength, tuned)
+        return cleaned(voices, folder, shelf, fields, None, stops.asked(request), progress)
 
     def clean_on_page(
         recording,
@@ -139,12 +145,22 @@ def callbacks(voices, folder, shelf, stops):
         strength,
         tuned,
         taken,
+        example,
+        kept,
         request: gr.Request,
         progress=gr.Progress(),  # noqa: B008  gradio reads the default
     ):
-        """The same with the recording before it, where a voice may have been sent from another tab."""
-        given = cleaned(recording, keep, voice, consent, strength, tuned, taken, request, progress)
-        return recording, *given
+        """The same with the recording before it, where a voice may have been sent from another tab.
+
+        example: label of the example that the recording is, or None.  kept: results of this visit."""
+        fields = (recording, keep, voice, consent, strength, tuned)
+        asked = stops.asked(request)
+        sound, image, words = cleaned(voices, folder, shelf, fields, taken, asked, progress)
+        name = f"{example or Path(recording).stem}: {keep}"
+        used = (recording, example, keep, voice, strength)
+        sent = taken if keep == ONE and not voice else None
+        kept = history.added(kept, name, (sound, image), used, sent)
+        return recording, sound, image, words, *history.shown(kept)
 
     return clean, clean_on_page
 
@@ -169,12 +185,12 @@ def publish(clean, hand):
 
 
 def sources(hints, paths):
-    """What a visitor brings: the recording, what is to stay, and whose voice."""
+    """What a visitor brings: the recording (with the choice among examples), what is to stay, whose voice."""
     first = next(iter(paths))
     with gr.Row():
         with gr.Column(min_width=300):
             label = f"{NOISY}, 1 s to 10 minutes"
-            recording, _ = context.brought(
+            recording, choice = context.brought(
                 hints, NOISY, label, paths, "Example recordings", first, elem_id="noisy"
             )
         with gr.Column(min_width=300):
@@ -192,7 +208,7 @@ def sources(hints, paths):
     hints.watch(
         STRENGTH, [context.lenient(strength)], lambda value: visitor.number(value, STRENGTH, 0, 1)
     )
-    return recording, keep, voice, strength
+    return recording, choice, keep, voice, strength
 
 
 def results():
@@ -217,27 +233,30 @@ def build(page):
         "A voice that another tab sent will do as well."
     )
     hints = Hints()
-    recording, keep, voice, strength = sources(hints, examples())
+    recording, choice, keep, voice, strength = sources(hints, examples())
     consent = permits.box(CONSENT)
     hints.beside("Consent")
     go, halt = context.run_and_stop(hints, "Clean")
     part, noise, tune_it, halt_it, tuned_line = tuning.build(hints)
     shown = results()
+    made = history.History(hints)
     about.build(about.model(page.voices.bundle, "enhancer"), "clean")
     folder, hand = shown[0].GRADIO_CACHE, context.state()
     shelf, stops = tuning.Shelf(), visitor.Stops()
     clean, clean_on_page = callbacks(page.voices, folder, shelf, stops)
     publish(clean, hand)
     run = go.click(
-        hints.telling(clean_on_page, results=len(shown)),
-        [recording, keep, voice, consent, strength, hand, page.taken],
-        [*shown, *hints.outputs()],
+        hints.telling(clean_on_page, results=len(shown) + len(made.outputs())),
+        [recording, keep, voice, consent, strength, hand, page.taken, choice, made.state],
+        [*shown, *made.outputs(), *hints.outputs()],
         api_visibility="private",
         concurrency_limit=context.OTHERS_AT_ONCE,
         scroll_to_output=True,
         show_progress_on=[shown[1]],
     )
     hints.stop(halt, stops.press, run)
+    fields = [recording, choice, keep, voice, strength]
+    made.connect(fields, [recording, voice], consent, shown, page.taken)
     tuned = tuning.tuner(page.voices, folder, shelf, stops, VOICE)
     tune, tune_on_page = tuning.callbacks(tuned, TUNED)
     tuning.publish(tune, hand, VOICE)

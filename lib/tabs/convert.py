@@ -349,7 +349,7 @@ def build(page):
         show_progress_on=shown[:1],
     )
     hints.stop(halt, stop, run)
-    made.connect([source, target, own, choice, *fields], [source, target], consent, taken, shown)
+    made.connect([source, target, own, choice, *fields], [source, target], consent, shown, taken)
     hints.watch(SOURCE, [source])
     hints.watch(speak.VOICE, [target, taken])
     hints.watch("Consent", [consent, source, target, taken])

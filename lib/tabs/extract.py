@@ -11,7 +11,7 @@ import numpy as np
 
 from lib import audio, show
 from lib.data import corpus, mixtures
-from lib.tabs import about, context, endpoints, permits, visitor
+from lib.tabs import about, context, endpoints, history, permits, visitor
 from lib.tabs import speak as speaking
 from lib.tabs.hints import Hints
 from lib.voices.speak import LIMIT
@@ -107,7 +107,8 @@ class Found:
 
     people: a Speech each.  image: path of the picture, which label describes.  words: facts.  name: what was
     taken apart.
-    hand: what a gr.State keeps, {"voices": lists of D numbers, "person": whether one may be somebody's}."""
+    hand: what a gr.State keeps, {"voices": lists of D numbers, "person": whether one may be somebody's,
+    "fields": what the fields held}."""
 
     people: list
     image: str
@@ -131,18 +132,37 @@ class Found:
         return rows
 
 
-def shown(found, folder):
-    """Updates of everything on the page that shows who was found."""
+def shown(found, sounds):
+    """Updates of everything on the page that shows who was found; sounds: a path, or None, for each label."""
     players = []
-    for path, label in zip(found.sounds(folder), LABELS, strict=True):
+    for path, label in zip(sounds, LABELS, strict=True):
         players.append(gr.Audio(path, label=label, visible=path is not None))
     choice = gr.Radio(LABELS[: len(found.people)], value=LABELS[0], visible=True)
     image = gr.Image(found.image, label=found.label)
     return image, *players, found.words, found.numbers(), choice, found.hand
 
 
-def apart(voices, folder, mixture, second, people, ticked, progress):
-    """The people Found in a mixture; ticked: the box of consent.  Raises WrongField."""
+def hidden():
+    """Updates of the same after all results were forgotten, and of what was said in a voice."""
+    players = [gr.Audio(value=None, visible=False) for _ in LABELS]
+    return None, *players, None, None, gr.Radio([], value=None, visible=False), None, None, None
+
+
+def remembered(kept, found, sounds, title, text):
+    """The results `kept` and, before them, every voice Found, called after the mixture, `title`.
+
+    The first holds the picture.  text: what the field of the words to say held."""
+    fields = (*found.hand["fields"], text)
+    for i in reversed(range(len(found.people))):
+        paths = (sounds[i], found.image) if i == 0 else (sounds[i],)
+        kept = history.added(kept, f"{LABELS[i]} of {title}", paths, fields)
+    return kept
+
+
+def apart(voices, folder, mixture, second, people, ticked, progress, example=None):
+    """The people Found in a mixture.
+
+    ticked: the box of consent.  example: label of the bundled one that the mixture is.  Raises WrongField."""
     if people not in COUNTS:
         raise visitor.WrongField(PEOPLE, f"{people!r} is none of {', '.join(COUNTS)}: choose one.")
     clip = listened(mixture, second, folder)
@@ -157,6 +177,7 @@ def apart(voices, folder, mixture, second, people, ticked, progress):
     figure.savefig(image, dpi=DPI)
     words = facts(voices, heard, people == "Tell me", audio.check(clip).problems)
     hand = {"voices": [speech.facts["spk_emb"].tolist() for speech in heard], "person": is_person}
+    hand["fields"] = (mixture, example, second, people)
     return Found(heard, image, figure.get_label(), words, Path(mixture).stem, hand)
 
 
@@ -176,9 +197,21 @@ def callbacks(voices, folder):
         found = apart(voices, folder, mixture, second, people, consent, progress)
         return found.image, *found.sounds(folder), found.words, found.numbers()
 
-    def extract_on_page(mixture, second, people, consent, progress=gr.Progress()):  # noqa: B008
-        """The same, as updates of the page."""
-        return shown(apart(voices, folder, mixture, second, people, consent, progress), folder)
+    def extract_on_page(
+        mixture,
+        second,
+        people,
+        consent,
+        example,
+        text,
+        kept,
+        progress=gr.Progress(),  # noqa: B008  gradio reads the default
+    ):
+        """The same, as updates of the page; kept: results of this visit."""
+        found = apart(voices, folder, mixture, second, people, consent, progress, example)
+        sounds = found.sounds(folder)
+        kept = remembered(kept, found, sounds, example or found.name, text)
+        return *shown(found, sounds), *history.shown(kept)
 
     def chosen(hand, choice, ticked):
         """spk_emb [D] of the chosen voice."""
@@ -189,13 +222,15 @@ def callbacks(voices, folder):
             permits.require(ticked, "these voices are")
         return visitor.vector(found[LABELS.index(choice)], voices.encoder.config.D)
 
-    def speak(text, hand, choice, consent):
-        """The sound and a line about it."""
+    def speak(text, hand, choice, consent, kept):
+        """The sound, a line about it, and updates of the results of this visit."""
         spk_emb = chosen(hand, choice, consent)
         speech = speaking.say(voices, text, spk_emb, TEXT)
         line = f"- {speech.facts['seconds']:.1f} s of speech in {speech.facts['took']:.2f} s"
         name = f"voice {LABELS.index(choice) + 1} {text}"
-        return visitor.save(speech, folder, name), line + speaking.unread(text)
+        sound = visitor.save(speech, folder, name)
+        kept = history.added(kept, f"{choice}: {text}", (sound,), (*hand["fields"], text))
+        return sound, line + speaking.unread(text), *history.shown(kept)
 
     def take(tab, hand, choice, consent):
         """The voice for another tab, and the tab."""
@@ -226,17 +261,19 @@ def publish(extract, example):
 
 
 def sources(hints):
-    """What a visitor brings: the mixture, or a second clip to be mixed with the first."""
+    """What a visitor brings: the mixture, or a second clip to be mixed with the first.
+
+    Returns (mixture, the choice among its examples, second, path of the first example)."""
     paths = examples()
     first = next(iter(paths))
     label = f"{MIXTURE}, 1 to 30 s"
-    mixture, _ = context.brought(
+    mixture, choice = context.brought(
         hints, MIXTURE, label, paths, "Example mixtures", first, elem_id="mixture"
     )
     with gr.Accordion("Or let the app mix: add a second clip", open=False):
         second = context.upload("Second clip, played at the same time", elem_id="second")
     hints.watch(MIXTURE, [mixture, second])
-    return mixture, second, paths[first]
+    return mixture, choice, second, paths[first]
 
 
 def question(hints):
@@ -277,7 +314,7 @@ def build(page):
     gr.Markdown("Two people talk at once. Take them apart, choose one, and hear your text in that voice.")
     with gr.Row():
         with gr.Column(min_width=300):
-            mixture, second, example = sources(hints)
+            mixture, choice, second, example = sources(hints)
         with gr.Column(min_width=300):
             people, consent, go, halt, image = question(hints)
     players = [gr.Audio(label=label, visible=False, elem_classes="result", **sound) for label in LABELS]
@@ -288,6 +325,7 @@ def build(page):
         with gr.Column(min_width=300):
             result = gr.Audio(label="Your text in that voice", autoplay=True, elem_classes="result", **sound)
             took = gr.Markdown()
+    made = history.History(hints)
     with gr.Accordion("The vectors", open=False):
         numbers = gr.JSON(label="For each voice: spk_emb by the encoder of lesson 01, attractor by lesson 02")
     about.build(about.model(page.voices.bundle, "attractor"), "extract")
@@ -296,20 +334,21 @@ def build(page):
     publish(extract, example)
     hand = context.state()
     found = [image, *players, line, numbers, voice, hand]
+    listed = made.outputs()
     private = dict(api_visibility="private", concurrency_limit=context.OTHERS_AT_ONCE)
     run = go.click(
-        hints.telling(extract_on_page, results=len(found)),
-        [mixture, second, people, consent],
-        [*found, *hints.outputs()],
+        hints.telling(extract_on_page, results=len(found) + len(listed)),
+        [mixture, second, people, consent, choice, text, made.state],
+        [*found, *listed, *hints.outputs()],
         scroll_to_output=True,
         show_progress_on=[image],
         **private,
     )
     hints.stop(halt, lambda request: visitor.STOPPED, run)
     say.click(
-        hints.telling(speak, results=2),
-        [text, hand, voice, consent],
-        [result, took, *hints.outputs()],
+        hints.telling(speak, results=2 + len(listed)),
+        [text, hand, voice, consent, made.state],
+        [result, took, *listed, *hints.outputs()],
         show_progress_on=[result],
         **private | dict(concurrency_limit=context.SPEAKERS_AT_ONCE),
     )
@@ -318,5 +357,7 @@ def build(page):
         send.click(
             send_it, [hand, voice, consent], [page.taken, page.tabs, *hints.outputs()], **context.SENDING
         )
+    fields = [mixture, choice, second, people, text]
+    made.connect(fields, [mixture, second], consent, [*found, result, took], emptied=hidden)
     hints.watch("Consent", [consent, mixture, second])
     permits.connect(consent, [mixture, second], folder, held=hand)

@@ -118,13 +118,16 @@ class History:
         """What `shown` updates."""
         return [self.state, self.box, self.choice, self.sound]
 
-    def connect(self, fields, clips, consent, taken, results):
+    def connect(self, fields, clips, consent, results, taken=None, emptied=None):
         """Let the buttons work.
 
         fields: components in the order of Result.fields; clips: those of them that hold an upload, which may
-        be gone.  consent: the box, which an earlier tick does not fill.  taken: the gr.State of a voice from
-        another tab.  results: components that show the last result, and are emptied with the list."""
+        be gone.  consent: the box, which an earlier tick does not fill.  results: components that show the
+        last result, and are emptied with the list.  taken: the gr.State of a voice from another tab, where
+        the tab takes one.  emptied(): what the results hold then; by default nothing, each of them."""
         are_clips = [field in clips for field in fields]
+        sends = [taken] if taken else []
+        emptied = emptied or (lambda: [None] * len(results))
 
         def play(label, kept):
             return [chosen(kept, label).paths[0]]
@@ -137,12 +140,13 @@ class History:
             sent = gr.skip()
             if result.taken:
                 sent = result.taken | {"stamp": uuid.uuid4().hex}
-            return *values, False, sent
+            return [*values, False, sent][: len(filled)]
 
         def empty(kept):
             forget(kept)
-            return *[None] * len(results), *shown(())
+            return *emptied(), *shown(())
 
+        filled = [*fields, consent, *sends]
         self.choice.input(
             self.hints.telling(play, 1),
             [self.choice, self.state],
@@ -150,9 +154,9 @@ class History:
             **context.LIGHT,
         )
         self.again.click(
-            self.hints.telling(use, len(fields) + 2),
+            self.hints.telling(use, len(filled)),
             [self.choice, self.state],
-            [*fields, consent, taken, *self.hints.outputs()],
+            [*filled, *self.hints.outputs()],
             **context.SENDING,
         )
         self.clear.click(empty, self.state, [*results, *self.outputs()], **context.LIGHT)

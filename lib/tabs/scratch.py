@@ -6,12 +6,14 @@ import contextlib
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 PREFIX = "voice-atlas-app-"
 SWEEP_SECONDS, KEPT_SECONDS = 600, 3600  # how often files are looked through, and how old they may grow
+LOOK_SECONDS = 0.1  # between two looks at whether the app still runs
 OURS = ("voice-atlas-*", "tmp*")  # results, and uploads that were broken off; whole ones lie in folders
 _homes = []
 
@@ -48,6 +50,22 @@ def move_in():
     os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(home.name) / "gradio"))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     return home.name
+
+
+def stay(app):
+    """Keep this process until Ctrl-C or SIGTERM, then close the gr.Blocks `app`, delete our folder, and end.
+
+    Pages that are open are told first, as the server would wait for them.  The process ends at once: Python
+    would take itself apart beside models and compilers that are still at work, for 47 s on a busy machine."""
+    with contextlib.suppress(KeyboardInterrupt):
+        while app.is_running:
+            time.sleep(LOOK_SECONDS)
+    app.close(verbose=False)
+    for home in _homes:
+        home.cleanup()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def forget(app, seconds):

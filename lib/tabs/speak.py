@@ -428,7 +428,7 @@ def build(page):
         show_progress_on=shown[:1],
     )
     hints.stop(halt, stop, run)
-    made.connect([text, reference, choice, *fields, melody], [reference, melody], consent, taken, shown)
+    made.connect([text, reference, choice, *fields, melody], [reference, melody], consent, shown, taken)
     reference.change(reporter(report, folder), [reference, taken], checked, **context.LIGHT)
     permits.connect(consent, [melody, reference], folder, taken)
     hints.watch(TEXT, [text, fields[1]], check_text)
