@@ -235,15 +235,16 @@ def test_bad_sources_are_refused_with_the_remedy(tmp_path, monkeypatch, name, sa
 def test_source_follows_budget_and_environment(tmp_path, monkeypatch):
     """Catches a lesson that downloads at quick budget, and one that ignores the corpus it was given."""
     assert corpus.source("quick") == "embedded" and corpus.source("full") in corpus.HUB
-    for name in ("b", "a", "noise", "rir"):
-        (tmp_path / f"{name}.parquet").write_bytes(b"")
+    for name, other in (("b", "p"), ("a", "q"), ("noise", "n"), ("rir", "r")):
+        rows = [row | {"speaker": other + row["speaker"]} for row in made(50, 8, seconds=0.01)]
+        parquet(tmp_path / f"{name}.parquet", rows)
     monkeypatch.setenv("VOICE_ATLAS_CORPUS", str(tmp_path))
     assert (
         corpus.source("quick")
         == corpus.source("full")
         == [str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")]
     )
-    monkeypatch.setenv("VOICE_ATLAS_CORPUS", str(folder(tmp_path / "mine", made(1, 1))))
+    monkeypatch.setenv("VOICE_ATLAS_CORPUS", str(folder(tmp_path / "mine", made(90, 8, seconds=0.01))))
     assert corpus.source("quick") == str(tmp_path / "mine")
 
 

@@ -155,9 +155,31 @@ def test_a_corpus_without_any_usable_row_is_refused(tmp_path):
         Clips([], tmp_path)
 
 
-def test_the_least_corpus_is_said(tmp_path):
+def test_the_least_corpus_is_said(tmp_path, monkeypatch):
     """Catches "0 rows" or an IndexError in a lesson that was given one speaker or two clips."""
-    rows = corpus.rows(str(folder(tmp_path / "f", made(2, 3))))
-    assert corpus.at_least(rows, 2, 3) is rows
-    with pytest.raises(ValueError, match="6 clips of 2 people here; the lesson needs 3 people with 1 clips"):
-        corpus.at_least(rows, 3)
+    (learn, each), (strangers, two) = corpus.LEAST["train"], corpus.LEAST["valid"]
+    rows = made(learn + strangers, each)
+    for row in rows:
+        row["split"] = "train" if int(row["speaker"][1:]) < learn else "dev"
+    mine = str(folder(tmp_path / "mine", rows))
+    monkeypatch.setenv("VOICE_ATLAS_CORPUS", mine)
+    assert corpus.source("full") == mine
+    few = {
+        "one speaker": (made(1, 20), f"0 people|1 people.*{learn} there"),
+        "two clips": (made(2, 1), f"0 people with {each} clips.*{learn} there: add clips"),
+        "nobody is held out": (
+            [row | {"split": "train"} for row in rows],
+            f"0 people with {two} clips or more on the side 'valid'; lessons need {strangers}.*column split",
+        ),
+    }
+    for name, (table, said) in few.items():
+        place = tmp_path / name
+        place.mkdir()
+        monkeypatch.setenv("VOICE_ATLAS_CORPUS", str(place))
+        with pytest.raises(ValueError, match="holds no .parquet file"):
+            corpus.source("quick")
+        parquet(place / "a.parquet", table)
+        with pytest.raises(ValueError, match=said):
+            corpus.source("quick")
+    parquet(place / "b.parquet", [row | {"split": "valid", "speaker": "s" + row["speaker"]} for row in rows])
+    assert len(corpus.source("quick")) == 2, "what lies in several files counts together"

@@ -1,15 +1,17 @@
 """Speech to learn from: the embedded corpus, your own files, or a set on the Hugging Face hub; one kind of
 row for all.
 """
+import collections
 import contextlib
 import hashlib
+import itertools
 import os
 from pathlib import Path
 
 import numpy as np
 
 from lib import audio
-from lib.data.metadata import column, listed, read_csv, renamed, side
+from lib.data.metadata import ALIASES, column, listed, read_csv, renamed, side
 from lib.paths import EMBEDDED
 
 # name: (config, split, {our column: theirs}).  Parquet sets only: script-based ones no longer load.
@@ -22,6 +24,10 @@ HUB = {
         None, "train", {"text": "text", "speaker": "speaker_id", "id": "id"}),
 }
 HUB_HOURS = 1.0  # are streamed when nobody says how much
+HELD_OUT = 0.1  # of the speakers, where a source has no split
+# Side: people, and clips of each.  Lesson 02 mixes four to learn from, 06 asks eight clips of one of them,
+# and every lesson judges itself on three strangers, of whom it needs a clip to hear and one to compare with.
+LEAST = {"train": (4, 8), "valid": (3, 2)}
 CITED = {
     "LibriSpeech": "Panayotov et al. 2015",
     "speechocean762": "Zhang et al. 2021",
@@ -34,7 +40,7 @@ SECONDS = (0.5, 35.0)  # of a clip that is learnt from
 NATIVE = (None, "", "native")  # what a column `accent` may say of speech as the phonemes write it
 
 
-def rows(source="embedded", split=None, hours=None, valid_share=0.1):
+def rows(source="embedded", split=None, hours=None, valid_share=HELD_OUT):
     """Read a corpus as dicts with `audio` (encoded bytes), `text`, `speaker`, `split` and what else the
     source knows.
 
@@ -87,19 +93,6 @@ def until(rows, hours):
             if total > hours * 3600:
                 return
         yield row
-
-
-def at_least(rows, speakers, clips=1):
-    """Give back `rows` if `speakers` people have `clips` clips each; else raise ValueError that says what is
-    missing.
-    """
-    enough = [mine for mine in by_speaker(rows).values() if len(mine) >= clips]
-    if len(enough) < speakers:
-        people = len(by_speaker(rows))
-        raise ValueError(f"This corpus has {len(rows)} clips of {people} people here; the lesson needs "
-                         f"{speakers} people with {clips} clips or more each: add clips, "
-                         "or unset VOICE_ATLAS_CORPUS.")
-    return rows
 
 
 def _read(source, hours):
@@ -284,15 +277,52 @@ def source(budget):
     """Say where a lesson takes its speech.
 
     VOICE_ATLAS_CORPUS (a folder of parquet files, or what `rows` takes) if set; else the embedded corpus at
-    quick budget and LibriTTS-R from the hub at full.
+    quick budget and LibriTTS-R from the hub at full.  Raises ValueError for files that hold less than LEAST.
     """
     chosen = os.environ.get("VOICE_ATLAS_CORPUS")
     if not chosen:
         return "embedded" if budget == "quick" else "mythicinfinity/libritts_r"
     folder = Path(chosen)
     if folder.is_dir() and not (folder / "metadata.csv").exists():
-        return sorted(str(path) for path in folder.glob("*.parquet") if path.stem not in ("noise", "rir"))
+        parts = sorted(str(path) for path in folder.glob("*.parquet") if path.stem not in ("noise", "rir"))
+        if not parts:
+            raise ValueError(f"VOICE_ATLAS_CORPUS={chosen} holds no .parquet file and no metadata.csv.")
+        _enough(parts)
+        return parts
+    _enough([chosen])
     return chosen
+
+
+def _enough(sources):
+    """Raise ValueError that says what is missing where local files hold less than LEAST."""
+    clips = {"train": collections.Counter(), "valid": collections.Counter()}
+    for row in itertools.chain.from_iterable(map(_names, sources)):
+        speaker = str(row.get("speaker") or "")
+        clips[side(row.get("split")) or _split(speaker, HELD_OUT)][speaker] += 1
+    if not any(clips.values()):  # a set on the hub, or what `rows` refuses in words of its own
+        return
+    for name, (people, each) in LEAST.items():
+        found = sum(count >= each for count in clips[name].values())
+        if found < people:
+            raise ValueError(
+                f"VOICE_ATLAS_CORPUS has {found} people with {each} clips or more on the side {name!r}; "
+                f"lessons need {people} there: add clips, give whole speakers to that side by a column split "
+                "(train or valid), or unset VOICE_ATLAS_CORPUS.")
+
+
+def _names(source):
+    """Rows of a local source with speaker and split, read without its sounds; none of any other source."""
+    import pyarrow.parquet as pq
+    path = Path(source)
+    if path.suffix == ".parquet" and path.is_file():
+        names = pq.read_schema(path).names
+        columns = [name for name in names if name in (*ALIASES["speaker"], "split")]
+        table = pq.read_table(path, columns=columns).to_pylist()
+    elif (path / "metadata.csv").is_file():
+        table = read_csv(path / "metadata.csv")
+    else:
+        table = []
+    return [renamed(row) for row in table]
 
 
 def noise_rows(name="noise"):
