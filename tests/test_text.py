@@ -86,6 +86,19 @@ READINGS = {
     "ch. 5, pp. 5-7, Fig. 2": "chapter five, pages five to seven, Figure two",
     "DO NOT TOUCH, said NASA.": "do not touch, said NASA.",
     "10-year-old with COVID-19": "ten-year-old with COVID-nineteen",
+    # both ends of a range in full; en dashes; a date without its year
+    "$10–$20, 10°C–20°C, 5%–10%": "ten to twenty dollars, ten to twenty degrees celsius, five to ten percent",
+    "10:00 a.m.–2:00 p.m., Jan–Mar, June 3–July 7": "ten eigh-M to two P-M, January to March, "
+    "June third to July seventh",
+    "He left—5 men stayed.": "He left, five men stayed.",
+    "12/31 or 3/17 of it, due 4/7, 7/16": "December thirty-first or three seventeenths of it, "
+    "due April seventh, seven sixteenths",
+    "Class of '99, 0730 hours, 0900 hours": "Class of ninety-nine, oh seven thirty hours, "
+    "oh nine hundred hours",
+    "Call 1-800-FLOWERS, tel. 030/123456": "Call one, eight hundred, FLOWERS, "
+    "telephone zero three zero, one two three four five six",
+    "max. 10, min. 5, 5 min. walk": "maximum ten, minimum five, five minutes walk",
+    "near St. Mary's St.": "near Saint Mary's Street",
 }
 ROWS = json.loads(
     (Path(__file__).parent / "data" / "texts.json").read_text()

@@ -17,7 +17,7 @@ _STREETS = {"st": "street", "dr": "drive", "ave": "avenue", "blvd": "boulevard",
 # Before a number only: a fig. is eaten, too.
 _COUNTED = {"fig": "figure", "figs": "figures", "ch": "chapter", "vol": "volume", "pp": "pages", "p": "page",
             "sec": "section", "eq": "equation", "est": "established", "ca": "circa", "hwy": "highway",
-            "art": "article", "ex": "example", "apt": "apartment",
+            "art": "article", "ex": "example", "apt": "apartment", "min": "minimum", "max": "maximum",
             "rt": "route", "ext": "extension", "nos": "numbers"}
 # With their period, anywhere.
 _DOTTED = {"inc": "incorporated", "ltd": "limited", "corp": "corporation", "bros": "brothers",
@@ -111,7 +111,7 @@ def _latin(text):
 
 def _saints(text):
     """St. before a name; behind one it is a street."""
-    text = re.sub(r"\b([A-Z]\w+) St\b\.?(?=\s*$|\s*[,;:]|\s[a-z])", r"\1 Street", text)
+    text = re.sub(r"\b([A-Z]\w+(?:'s)?) St\b\.?(?=\s*$|\s*[,;:]|\s[a-z])", r"\1 Street", text)
     text = re.sub(r"(?<=\w{3} )[Ss]t\.(?=\s*$|\s*[,;:])", "street", text)
     return re.sub(r"\bSt\.?\s(?=[A-Z])|\bst\.\s(?=[a-z])", "Saint ", text)
 
@@ -122,7 +122,7 @@ def _numbers(text):
     text = re.sub(r"\b(?:No\.|No|Nr\.)\s?(?=\d)|#\s?(?=\d)", "number ", text)
     text = re.sub(r"\bno\.\s?(?=\d+\b(?!\s[a-z]|\.\d))", "number ", text)
     text = re.sub(r"\bno\.\s?(?=\d+\s(?:in|on|of|at|and|or|for|to|with)\b)", "number ", text)
-    pattern = rf"\b({'|'.join(_COUNTED)})\.\s?(?=\d|[IVX]+\b)"
+    pattern = rf"(?<!\d )(?<!\d)\b({'|'.join(_COUNTED)})\.\s?(?=\d|[IVX]+\b)"
     return re.sub(pattern, _counted, text, flags=re.I)
 
 
@@ -171,15 +171,23 @@ def _dates(text):
     """Months before a day or a year, days before a number; ranges of both."""
     months = "|".join(key.capitalize() for key in _MONTHS)
     days = "|".join(key.capitalize() for key in _DAYS)
+    text = re.sub(rf"\b({months})\.?\s?[-—]\s?({months})\b\.?", _from_month_to_month, text)
     text = re.sub(rf"\b({months})(?:\.(?=\s*[\d,;]|\s*$|\s+[a-z])|\b(?=\s\d))", _month, text)
     text = re.sub(rf"\b({days})\.(?=\s*[\d,;]|\s+(?:at|and|to|or|the)\b)", _day, text)
     text = re.sub(rf"\b({days})\s?[-—]\s?({days})\b", _from_day_to_day, text)
     ends = rf"(?:{_DAY}|{'|'.join(MONTHS)})"
+    days = rf"(?<=\d)(st|nd|rd|th|)\s?[-—]\s?(?=(?:{'|'.join(MONTHS)}) \d)"
+    text = re.sub(days, r"\1 to ", text)
     return re.sub(rf"\b({ends})\s?[-—]\s?(?={ends}\b)", r"\1 to ", text)
 
 
 def _from_day_to_day(match):
     first, last = (_DAYS[name.lower()] for name in match.groups())
+    return f"{first} to {last}"
+
+
+def _from_month_to_month(match):
+    first, last = (_MONTHS[name.lower()] for name in match.groups())
     return f"{first} to {last}"
 
 

@@ -34,6 +34,7 @@ _MARKS = [(re.compile(pattern, flags), left) for pattern, left, flags in (
     (r"(?<!\S)[:;]-?[()DP](?=\s|$)", " ", 0),  # :-)
     (r"(?<!\w)(_{1,2})(?=\S)(.+?)(?<=\S)\1(?!\w)", r"\2", 0),
 )]
+_CURRENCY = "[$£€¥₩₹]"
 _PARAGRAPH = re.compile(r"\s*\n\s*\n\s*")
 _FINAL = ".!?;:,"
 
@@ -66,7 +67,7 @@ def plain(text):
     text = _PARAGRAPH.sub(_stop, text.strip())
     text = _VULGAR.sub(_fraction, text)
     text = _SUPERSCRIPT.sub(lambda match: "^" + match[0].translate(_SUPERSCRIPTS), text)
-    text = re.sub(r"(?<=\d)–(?=\d)|(?<=\d)—(?=\d)", "-", text)
+    text = re.sub(rf"(?:(?<=[\w%°.])–|(?<=[\d%])—)(?={_CURRENCY}?\d)", "-", text)  # $10–$20, 10 a.m.–2 p.m.
     text = unicodedata.normalize("NFKC", text.translate(_TYPOGRAPHY)).translate(_TYPOGRAPHY)
     return " ".join(text.split())
 

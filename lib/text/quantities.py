@@ -7,6 +7,7 @@ from lib.text.units import FOLLOWING, UNITS, many
 MONTH = "(?:" + "|".join(MONTHS) + ")"
 POWERS = {"2": "square", "3": "cubic"}
 EVEN = (20, 50)  # 50/50 and 20/20 are said as two numbers
+PARTS = {*range(17), 18, 20, 24}  # into which things are cut, or stars and marks counted: 7/16, 19/20
 HALVES = {2: "half", 4: "quarter"}
 SCALES = {"k": "thousand", "m": "million", "mn": "million", "b": "billion", "bn": "billion", "t": "trillion",
           "tn": "trillion"}
@@ -44,6 +45,12 @@ def _groups(match):
 def _continental(match):
     """1.000,50 as it is written here: 1000.50."""
     return match[0].replace(".", "").replace(",", ".")
+
+
+def _toll_free(match):
+    """1-800- before letters."""
+    number = match[1]
+    return f"one, {say(number) if number.endswith('00') else digits(number)}, "
 
 
 def _called(match):
@@ -89,6 +96,11 @@ def _month_and_day(match):
     return f"{MONTHS[month - 1]} {ordinal(day)}" if 1 <= month <= 12 and 1 <= day <= 31 else match[0]
 
 
+def _likely_day(match):
+    """12/31 where nothing says that it is a date: few people cut anything into 31 parts."""
+    return _month_and_day(match) if int(match[2]) not in PARTS else match[0]
+
+
 def _day_of_month(match):
     """May 1-5, May 5."""
     last = f" to {ordinal(match['last'])}" if match["last"] else ""
@@ -114,6 +126,12 @@ def _time(match):
     if second:
         words += f" and {say(second)} second" + "s" * (second != 1)
     return words + (" " + match["half"] if match["half"] else "")
+
+
+def _early(match):
+    """0730 hours, 0900 hours."""
+    minutes = "hundred" if match[2] == "00" else say(match[2])
+    return f"oh {say(match[1])} {minutes}"
 
 
 # ---------------------------------------------------------------- money
@@ -225,6 +243,7 @@ _RANGE = rf"(?P<low>{NUMBER})(?:\s?-\s?(?P<high>{NUMBER}))?"
 _PER = rf"(?:\s?/\s?(?P<per>{_any(FOLLOWING)})(?:\^(?P<per_power>[23]))?\b)?"
 _CALL = (r"(?P<before>\b(?:call|dial|ring|phone|text|fax|tel|telephone|number is|ssn|isbn|hotline)\b"
          r"[^\d+]{0,12})")
+_TOLL_FREE = r"(?<![\w-])1-(8\d\d)-(?=[A-Z])"  # 1-800-FLOWERS
 _PEOPLE = "(?:people|men|women|children|times)"
 _DAY = r"[0-3]?\d"
 _TH = "(?:st|nd|rd|th)"
@@ -240,7 +259,8 @@ _ROWS_OF_DIGITS = (
     (r"\+\d{1,3}(?:[ -]?\(?\d{1,4}\)?){2,6}\b(?<=\d{2})", _groups),
     (r"(?<![\w.,-])0\d{2,4}(?: \d{3,6}){1,2}\b", _groups),
     (r"(?<![\w-])\d{3}-\d{4}\b", _groups),
-    (_CALL + r"(?P<number>\d[\d ()-]*\d)\b(?![-/:.,]?\d)", _called),
+    (_TOLL_FREE, _toll_free),
+    (_CALL + r"(?P<number>\d[\d ()/-]*\d)\b(?![-/:.,]?\d)", _called),
     # a postcode: in 90210 now, code 90210, NY 90210
     (r"(?<=\bin )\d{5}\b(?=\s*(?:[.,;:!?]|$|now\b|and\b|today\b))", _groups),
     (r"(?<=\bcode )\d{5}\b|(?<=, (?-i:[A-Z]{2}) )\d{5}\b", _groups),
@@ -253,7 +273,9 @@ _DATES = (
      rf"(?!\s{_PEOPLE}\b)",
      _day_of_month),
     (rf"(?<![\d.,$£€-])(?<!the )\b({_DAY}) (?-i:({MONTH}))\b(?! \d\d?\b)", _the_day_of),
-    (r"(?<=\bon )(\d\d?)/(\d\d?)\b(?!/)", _month_and_day),
+    (r"(?:(?<=\bon )|(?<=\bdue )|(?<=\bdated )|(?<=\buntil )|(?<=\bsince ))(\d\d?)/(\d\d?)\b(?!/)",
+     _month_and_day),
+    (r"(?<![\d/.,$£€] )(?<![\d/.,$£€-])(1[0-2]|0?[1-9])/([0-3]?\d)\b(?![/.,]?\d|\sof\b)", _likely_day),
 )
 _AMOUNTS = (
     (rf"\bRs\.?\s?(?={NUMBER})", "₹"),
@@ -267,10 +289,11 @@ _AMOUNTS = (
     (rf"(?P<minus>(?<!\w)-)?{_RANGE}(?P<scale>)\s?(?P<sign>[€₩¢£]){_PER}", _money),
 )
 _TIMES = (
+    (r"\b0(\d)([0-5]\d)(?= hours\b)", _early),
     (r"(?<=:\d\d)\s?-\s?(?=\d{1,2}:\d\d)", " to "),
+    (rf"(?<=M)\s?-\s?(?=\d)|(?<=\d)\s?-\s?(?=\d{{1,2}}(?::\d\d)?\s{_HALF})", " to "),
     (r"\b(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d))?(?![\d:])"
      rf"(?P<half>\s?{_HALF})?", _time),
-    (rf"(?<=M)\s?-\s?(?=\d)|(?<=\d)\s?-\s?(?=\d{{1,2}}(?::\d\d)?\s{_HALF})", " to "),
     (r"(?<=\d):(?=\d)", " to "),  # a score, a ratio
 )
 _QUANTITIES = (
@@ -294,6 +317,7 @@ _REST = (
     (rf"({NUMBER})(?-i:k)\b", r"\1 thousand"),
     (rf"(?<=\d[snrt][tdh])\s?-\s?(?=\d+{_TH})", " to "),
     (rf"\b(\d{{1,3}}(?:,\d{{3}})+|\d+){_TH}\b", lambda match: ordinal(match[1].replace(",", ""))),
+    (r"(?<!\w)'(?=\d\d\b(?!'?s))", ""),  # class of '99
     (r"'?\b(?:\d{4}|\d{2})'?s(?:\s?-\s?'?(?:\d{4}|\d{2})'?s)?\b", _decade),
     (rf"({NUMBER})\s?x\b", lambda match: say(match[1]) + " times"),
     (r"(?<![\d.])\d{1,3}(?:\.\d{3}){2}(?![\d.]*\d)", lambda match: say(match[0].replace(".", ""))),
