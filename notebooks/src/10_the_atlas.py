@@ -488,3 +488,10 @@ show.sliders(explore, share=(0.0, 1.0, 0.1, 0.5), noise=(0.0, 2.0, 0.1, 0.0))
 # A voice vector is a point, a map is an opinion about points, and ears decide. In the app you can place your own voice on
 # this map, mix it with others, and take a point along as a file of 128 numbers. Treat such a file like a photograph of
 # a face: there is no sound in it, but somebody can be recognised by it.
+#
+# A voice that is not yours should say so. The players above hold bare samples; but `speech.save("me.wav")`, and all that
+# leaves the app, carries a **watermark**: bands of 94 Hz made louder or softer by about 1 dB, 31 times a second, as a
+# fixed pattern says. Nobody hears it, and `voices.is_marked("me.wav")` finds it by correlation [SSW], also after MP3 of
+# 64 kbit/s, at 8 kHz, or in two seconds cut out. It helps the honest and stops nobody: played in a room, stretched or
+# spoken anew, sound loses it; whoever reads `lib/audio/watermark.py` can destroy it or put it into a true recording; and
+# no mark does not mean that a person spoke.
