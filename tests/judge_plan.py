@@ -21,6 +21,7 @@ but SDR, eSTOI and PESQ.
 Figures stay in OUT/judged.json.
 """
 import argparse
+import functools
 import itertools
 import json
 import os
@@ -318,7 +319,9 @@ def main():
     elif given.task == "tune":
         out = Path(given.out or "runs/judge-tune").resolve()
         out.mkdir(parents=True, exist_ok=True)
-        for result in judge_tune.tables(Voices.load(), shared):  # who stops it has a table of fewer people
+        listen = functools.partial(judged, judge=shared / "tools" / "judge.py")
+        # who stops it has a table of fewer people, and goes on from there
+        for result in judge_tune.tables(Voices.load(), shared, out, listen):
             (out / "judged.json").write_text(json.dumps(result, indent=1) + "\n")
     else:
         name = "-".join(["judge", given.task, given.set, *([given.model] if given.model else [])])

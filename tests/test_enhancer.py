@@ -1,6 +1,7 @@
 """The enhancer, its mixtures and Voices.enhance; untrained nets where sizes do not matter, and the shipped
 weights on generated noise."""
 
+import judge_tune
 import numpy as np
 import pytest
 import torch
@@ -262,6 +263,57 @@ def test_what_is_looked_at_was_not_learned_from(net, monkeypatch):
     learned, looked = given
     assert learned and looked and not learned & looked
     assert learned | looked == {id(wav) for wav in speech}
+
+
+def test_a_recording_is_learned_from_as_often_as_all_sentences(net, monkeypatch):
+    """Catches a recording that is heard once among many sentences, or that looks are taken on."""
+    given, mixtures = [], tune.mixtures
+
+    def noted(speech, *rest):
+        given.append([id(wav) for wav in speech])
+        return mixtures(speech, *rest)
+    monkeypatch.setattr(tune, "mixtures", noted)
+    (recording, *speech), noises = one_person()
+    tune.tuned(net, spk_emb_of_one(), speech, noises, tune.Recipe(steps=1), recorded=recording)
+    learned, looked = given
+    assert learned.count(id(recording)) == len(learned) / 2 and id(recording) not in looked
+
+
+def gains(shift):
+    """What judge_tune measures on one person, every figure `shift` over another one's."""
+    systems = {system for pair in judge_tune.COMPARED for system in pair}
+    return {"all": {system: [shift + len(system), 0.1, 0.2] for system in systems}}
+
+
+def test_the_table_of_tuning_goes_on_from_where_it_stopped(tmp_path):
+    """Catches a person who is asked twice, and a file that is left behind when somebody stops it half way."""
+    asked = []
+
+    def ask(name, *given):
+        asked.append(name)
+        if given:
+            raise KeyboardInterrupt
+        return gains(1.0)
+    with pytest.raises(KeyboardInterrupt):
+        judge_tune.once(tmp_path / "a.json", ask, "a", "stop")
+    assert judge_tune.once(tmp_path / "a.json", ask, "a") == gains(1.0)
+    assert judge_tune.once(tmp_path / "a.json", ask, "a") == gains(1.0)
+    assert asked == ["a", "a"]
+
+
+def test_the_table_of_tuning_compares_a_person_with_the_same_person():
+    """Catches a difference of means whose interval is that of people, and groups of one."""
+    everyone = {"ls-1": gains(1.0), "ls-2": gains(9.0), "va-1": gains(3.0)}
+    tables = judge_tune.grouped(everyone)
+    assert tables["everybody"]["people"] == list(everyone) and "virtual" not in tables
+    told, anybody = judge_tune.TOLD, judge_tune.ANYBODY
+    of_all = tables["real"]["all"]
+    assert of_all[told]["sdri"][0] == pytest.approx(5 + len(told))
+    assert of_all[f"{told} minus {anybody}"]["sdri"] == [len(told) - len(anybody)] * 3
+    heard = [{"secs": 0.9, "wer": 0.0, "ovrl": mark} for mark in (1.0, 2.0, 3.0)]
+    for mark, rows in zip((1.0, 3.0, 2.0), everyone.values()):
+        rows["all"][judge_tune.OURS] = [rows["all"][told][0] + mark, 0, 0]
+    assert judge_tune.properties(everyone, heard) == {"ovrl": [0.5, pytest.approx(2 / 3, abs=1e-3)]}
 
 
 def test_tuning_that_brings_nothing_gives_what_was_there(tuned):

@@ -253,6 +253,17 @@ def test_bootstrap_covers_the_mean_as_often_as_it_says():
         statistics.bootstrap([1.0])
 
 
+def test_rank_correlation_by_hand_and_what_has_no_ranks():
+    """Catches a correlation of values instead of ranks: 1 - 6 * 2 / (4 * 15) with one swapped pair."""
+    rho, p = statistics.rank_correlation([1, 2, 3, 4], [10, 20, 4000, 30])
+    assert rho == 0.8 and 0 < p < 1
+    assert statistics.rank_correlation([1, 2, 3], [9, 4, 1])[0] == -1
+    for values, others, words in (([1, 2], [1, 2], "three"), ([1, 2, 3], [1, 2], "two lists"),
+                                  ([1, 1, 1], [1, 2, 3], "equal")):
+        with pytest.raises(ValueError, match=words):
+            statistics.rank_correlation(values, others)
+
+
 def test_a_paired_difference_has_a_verdict():
     """Catches a lower error that is called worse, noise that is called better, and marks that are not of the
     same speakers."""

@@ -71,6 +71,20 @@ def bootstrap(values, rounds=2000, confidence=0.95, seed=0):
     return float(values.mean()), float(low), float(high)
 
 
+def rank_correlation(values, others):
+    """Spearman's rank correlation of values [n] and others [n]: [rho, p], p of no connection.
+
+    Raises ValueError for unequal lengths, fewer than three, and where all of one side are equal."""
+    from scipy.stats import spearmanr
+    values, others = np.asarray(values, dtype="float64"), np.asarray(others, dtype="float64")
+    if values.shape != others.shape or values.ndim != 1 or len(values) < 3:
+        raise ValueError(f"{values.shape} and {others.shape}: ranks need two lists of three or more numbers.")
+    if np.ptp(values) == 0 or np.ptp(others) == 0:
+        raise ValueError("All numbers of one list are equal: there is nothing to rank.")
+    rho, p = spearmanr(values, others)
+    return [round(float(rho), 3), round(float(p), 3)]
+
+
 def paired(values, base, higher=True):
     """Difference of values [n] to base [n], marks of the same n speakers (or clips) in the same order.
 

@@ -45,10 +45,10 @@ class Enhancer(nn.Module):
     keeps that voice, also beside another.  Source: [PERSONAL] sec. 3; [VOICEFILTER] for the idea to tell a
     mask network whose voice is wanted; blocks of [CONVNEXT] with the dilations of [CONVTASNET], told of the
     voice as in [FILM].
-    Differs: [PERSONAL] masks a learned basis of 16 samples, 1,000 frames a second; this one masks a
-    spectrogram of 40 frames a second, so that one CPU core trains it in an hour at as many multiplications
-    a second as its `small`.  Norms are over the channels of one frame, not over the clip: so a long clip in
-    chunks gives what the whole one gives.
+    Differs: [PERSONAL] masks a learned basis of 16 samples, 2,000 frames a second; this one masks a
+    spectrogram of 40 frames a second, so that one CPU core trains it in an hour: a tenth of the
+    multiplications of its `tiny` (lesson 09 counts them).  Norms are over the channels of one frame, not over
+    the clip: so a long clip in chunks gives what the whole one gives.
     """
     NEEDS = ()
 

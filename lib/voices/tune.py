@@ -98,14 +98,17 @@ def spoken(voices, voice, seed, tell=None, count=None):
     return wavs
 
 
-def tuned(generalist, spk_emb, speech, noises, recipe=Recipe(), report=None):
+def tuned(generalist, spk_emb, speech, noises, recipe=Recipe(), report=None, recorded=None):
     """A network that learned to find one person, of `generalist`, and facts about it; that stays as it is.
 
-    speech: clean wavs [T] of the person; noises: wavs [T].  report(step, dB gained) after every look, and may
-    raise to stop.  Of all looks the best counts, the first one, before any step, included."""
+    speech: clean wavs [T] of the person; noises: wavs [T].  recorded: one more wav [T], a recording of the
+    person, which is learned from as often as all of speech.  report(step, dB gained) after every look, and
+    may raise to stop.  Of all looks the best counts, the first one, before any step, included."""
     started = time.time()
     net = copy.deepcopy(generalist).requires_grad_(True)
     learned = [wav for i, wav in enumerate(speech) if i % HELD]
+    if recorded is not None:
+        learned += [recorded] * len(learned)
     draws = mixtures(learned, spk_emb, noises, B)
     rng = np.random.default_rng([recipe.seed, LOOKS])
     looked = mixtures(speech[::HELD], spk_emb, noises, LOOKED_AT).draw(rng)
