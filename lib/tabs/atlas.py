@@ -51,6 +51,11 @@ class Parts:
             js_on_load=chart.SCRIPT,
             apply_default_css=False,
         )
+        gr.HTML(chart.legend(atlas.config.kinds))
+        self.ready = gr.Markdown("UMAP warms up: in half a minute it can place a voice of your own.")
+
+    def hand(self):
+        """The voice in hand, and how it sounds: beside the map, or right under it on a phone."""
         self.sound = gr.Audio(
             label="How it sounds",
             interactive=False,
@@ -58,11 +63,6 @@ class Parts:
             buttons=["download"],
             waveform_options=context.colours(),
         )
-        gr.HTML(chart.legend(atlas.config.kinds))
-        self.ready = gr.Markdown("UMAP warms up: in half a minute it can place a voice of your own.")
-
-    def hand(self):
-        """The voice in hand."""
         self.chosen = gr.Dropdown(self.names, value=None, label=desk.HAND)
         self.hints.beside(desk.HAND)
         self.words = gr.Textbox(speak.SAMPLE, label=desk.WORDS, lines=2)

@@ -30,7 +30,7 @@ ALIKE = 0.72  # of training people two halves of one person are nearer than that
 COUNTS = {"Tell me": None, "1": 1, "2": 2, "3": 3, "4": 4}
 DPI = 160  # of the picture
 HUES = ("orange", "blue", "pink", "green")  # names of show.PEOPLE
-SENDS = {"speak": "Send this voice to Speak", "atlas": "Show it on the Atlas"}
+SENDS = {"speak": "Send to Speak", "atlas": "Show on Atlas"}
 LABELS = [f"Voice {i + 1} ({name})" for i, name in enumerate(HUES)]
 
 
@@ -317,7 +317,9 @@ def build(page):
             mixture, choice, second, example = sources(hints)
         with gr.Column(min_width=300):
             people, consent, go, halt, image = question(hints)
-    players = [gr.Audio(label=label, visible=False, elem_classes="result", **sound) for label in LABELS]
+    with gr.Row():
+        each = dict(visible=False, elem_classes="result", min_width=300) | sound
+        players = [gr.Audio(label=label, **each) for label in LABELS]
     line = gr.Markdown(elem_id="people")
     with gr.Row():
         with gr.Column(min_width=300):
