@@ -17,8 +17,9 @@ WORDS = "The ferry leaves at noon."
 LEAKS = ("Traceback", 'File "', "site-packages")
 ODD = (
     None, True, False, "", " ", "0", "nan", "True", "Hello.", WORDS, "½" * 40, "a" * 5000, "😀", "東京",
-    "[pause 99]", "[a|/zzz/]", "<b>x</b>", "../../etc/passwd", "file:///etc/passwd", "dot 01", "my voice", "PCA", "UMAP",
-    0, -1, 1, 0.5, 2, 7, 1e308, -1e308, 2**31, 2**63, 44100, [], {}, [None], [[0.1] * 16], {"path": None},
+    "[pause 99]", "[a|/zzz/]", "<b>x</b>", "../../etc/passwd", "file:///etc/passwd", "dot 01", "my voice",
+    "PCA", "UMAP", {"path": None},
+    0, -1, 1, 0.5, 2, 7, 1e308, -1e308, 2**31, 2**63, 44100, [], {}, [None], [[0.1] * 16],
     {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, {"path": 5}, {"spk_emb": [1.0]},
 )  # fmt: skip
 
