@@ -9,6 +9,7 @@ cores.  Linux only, as memory and work of the server are read from /proc.
 """
 import argparse
 import concurrent.futures
+import math
 import os
 import subprocess
 import sys
@@ -142,7 +143,7 @@ def soak(server, folder, calls):
     """Print what memory does over many calls; says whether it stays flat and nothing crosses."""
     visitors = [Visitor(server, i, folder) for i in range(SOAK_VISITORS)]
     alone = [visitor.speak()[1] for visitor in visitors]
-    rows, crossed, each = [], 0, max(1, calls // (LOOKS * SOAK_VISITORS))
+    rows, crossed, each = [], 0, math.ceil(calls / (LOOKS * SOAK_VISITORS))
     for look in range(1, LOOKS + 1):
         for _ in range(each):
             crossed += crowd(visitors, alone)[1]
