@@ -20,8 +20,8 @@ WORDS = (
     "Bring a clip of yourself above (*Only one voice*). The app then speaks forty sentences in your voice, "
     "mixes them with noise, and learns for about a minute to find your voice in it. What it learned stays in "
     "the memory of the server for your visit; no file is written. A noise of yours is optional: without one "
-    "it learns on made ones and on other voices. **An experiment:** on the one voice of lesson 09 it gained "
-    "on made sentences and lost a little on that voice's own recordings. Compare with *Only one voice*."
+    "it learns on made ones and on other voices. **An experiment:** measured on six "
+    "people it brought nothing over *Only one voice*, which needs no tuning (lesson 09). Compare the two."
 )
 
 
