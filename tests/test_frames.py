@@ -8,7 +8,7 @@ from lib import text
 from lib.audio import praat
 from lib.losses import flow_matching as fm
 from lib.models.codec import Codec, CodecConfig
-from lib.models.frames import Frames, FramesConfig, through_gaps
+from lib.models.frames import FINE_NOISE, Frames, FramesConfig
 from lib.models.harmonic import HarmonicCodec, HarmonicCodecConfig
 
 C, D, M, S = 8, 16, 128, 96
@@ -29,16 +29,8 @@ def frames():
         torch.nn.init.normal_(block.film.weight, std=0.1)
     torch.nn.init.normal_(net.phones.weight)
     torch.nn.init.normal_(net.semantic.weight)
+    torch.nn.init.normal_(net.fine.out.weight)
     return net.eval()
-
-
-def test_gaps_are_crossed_on_a_straight_line():
-    f0 = torch.tensor([0, 0, 100, 110, 0, 0, 0, 200, 0.0])
-    voiced = (f0 > 0).numpy()
-    at = np.arange(len(f0))
-    twin = np.interp(at, at[voiced], np.log(f0.numpy()[voiced] / 150) / 0.35)
-    np.testing.assert_allclose(through_gaps(f0), twin, atol=1e-5)
-    assert not through_gaps(torch.zeros(5)).any()
 
 
 def test_frames_come_back_as_they_went(frames):
@@ -111,15 +103,59 @@ def sampled(frames, **settings):
     return frames.sample(frames.told(torch.randn(1, C, 30)), torch.ones(1, D), **settings)
 
 
+@pytest.mark.parametrize("count", [1, 7, 40])
+def test_fine_content_is_deaf_to_level_equaliser_and_dynamics(frames, count):
+    mel = torch.randn(1, M, count) - 5
+    fine = frames.fine(mel)
+    assert fine.shape == (1, frames.config.fine, count)
+    assert fine.abs().max() <= 1  # and each is held for two frames:
+    torch.testing.assert_close(fine[..., : count // 2 * 2 : 2], fine[..., 1::2])
+    equalised = mel + torch.linspace(-2, 2, M)[:, None]
+    torch.testing.assert_close(frames.fine(equalised), fine, atol=1e-4, rtol=1e-3)
+    if count > 1:
+        livelier = mel.mean(2, keepdim=True) + 1.3 * (mel - mel.mean(2, keepdim=True))
+        torch.testing.assert_close(frames.fine(livelier), fine, atol=1e-3, rtol=1e-2)
+    assert count == 1 or not torch.allclose(frames.fine(torch.randn(1, M, count)), fine, atol=1e-2)
+
+
+def test_fine_content_does_not_hear_beyond_its_mask_and_is_noisy_while_it_learns(frames):
+    mel = torch.randn(1, M, 30)
+    mask = torch.ones(1, 1, 30)
+    mask[:, :, 20:] = 0
+    other = mel.clone()
+    other[:, :, 20:] += 3
+    torch.testing.assert_close(frames.fine(mel, mask), frames.fine(other, mask))
+    try:
+        noisy = frames.fine.train()(mel, mask)
+    finally:
+        frames.fine.eval()
+    difference = (noisy - frames.fine(mel, mask)).detach()[:, :, :20]
+    assert difference.std() == pytest.approx(FINE_NOISE, rel=0.15)
+
+
+def test_fine_content_changes_what_is_said(frames):
+    z = torch.zeros(1, C, 12)
+    nothing = torch.zeros(1, frames.config.fine, 12)
+    torch.testing.assert_close(frames.told(z, fine=nothing), frames.told(z))
+    assert not torch.allclose(frames.told(z, fine=nothing + 0.5), frames.told(z), atol=1e-3)
+
+
 def test_a_seed_gives_one_sample_and_guidance_one_is_the_plain_way(frames):
     torch.testing.assert_close(sampled(frames), sampled(frames))
     assert not torch.allclose(sampled(frames, guidance=1.0), sampled(frames, guidance=2.0), atol=1e-3)
     assert sampled(frames, ref=torch.randn(1, 9, M + 2)).shape == (1, 30, M + 2)
 
 
+def test_contrast_goes_from_the_mean_of_each_band_and_leaves_the_melody(frames):
+    plain, livelier = (sampled(frames, contrast=contrast) for contrast in (1.0, 1.3))
+    torch.testing.assert_close(livelier[..., :M].mean(1), plain[..., :M].mean(1), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(livelier[..., :M].std(1), 1.3 * plain[..., :M].std(1), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(livelier[..., M:], plain[..., M:])
+
+
 def test_a_pitch_that_is_known_is_kept(frames):
     pitch = torch.randn(1, 30, 2)
-    x = sampled(frames, pitch=pitch)
+    x = sampled(frames, lead=pitch)
     torch.testing.assert_close(x[:, :, M:], pitch)
     assert not torch.allclose(x[:, :, :M], sampled(frames)[:, :, :M], atol=1e-3)  # and it is heard
 

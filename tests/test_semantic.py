@@ -114,7 +114,7 @@ def converting(tiny_root, semantic):
     torch.manual_seed(0)
     voices = Voices.load(tiny_root)
     net = with_frames(voices)
-    for weight in (net.out.weight, net.semantic.weight, net.looks[0].out.weight):
+    for weight in (net.out.weight, net.semantic.weight, net.fine.out.weight, net.looks[0].out.weight):
         torch.nn.init.normal_(weight, std=0.1)
     voices.bundle.put("semantic", semantic, UNTRAINED)
     return voices
@@ -133,6 +133,18 @@ def test_conversion_goes_by_frames_where_they_are(converting):
     for more in ({"seed": 4}, {"strength": 0.4}, {"semitones": 5}, {"detail": 0.2}, {"pitch": 0.0}):
         other = converting.convert(SOURCE, VOICE, **({"seed": 3} | more)).wav
         assert not np.allclose(speech.wav, other, atol=1e-4), more
+
+
+def test_fine_content_counts_as_much_as_detail_says(converting):
+    weight = converting.bundle["frames"].fine.out.weight
+    told = weight.detach().clone()
+    whole, none = (converting.convert(SOURCE, VOICE, seed=3, detail=detail).wav for detail in (1, 0))
+    try:
+        torch.nn.init.zeros_(weight)
+        assert not np.allclose(converting.convert(SOURCE, VOICE, seed=3).wav, whole, atol=1e-4)
+        np.testing.assert_array_equal(converting.convert(SOURCE, VOICE, seed=3, detail=0).wav, none)
+    finally:
+        weight.data.copy_(told)
 
 
 def test_loading_a_model_draws_nothing():

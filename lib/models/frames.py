@@ -1,4 +1,4 @@
-"""From latents to frames of the codec, by flow matching that may look at a recording of the voice."""
+"""From what is said to frames of the codec, by flow matching that may look at a recording of the voice."""
 import math
 from dataclasses import dataclass
 
@@ -6,17 +6,21 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from lib.nn import pitch as pitches
 from lib.nn.adaptive import AdaptiveBlock, CrossAttention
-from lib.nn.blocks import in_bf16
+from lib.nn.blocks import ConvNeXtStack, in_bf16
 from lib.text.symbols import SYMBOLS
 
-MIDDLE_HZ, SPREAD = 150.0, 0.35  # log f0 is told as log(hz / 150) / .35: about mean 0, variance 1
-LOWEST, HIGHEST = -2.8, 3.4  # of that, when it is heard again: 56 to 493 Hz
 TIME_CHANNELS = 128  # sine and cosine of the time at 64 speeds,
 TIME_SPEED, TIME_SPAN = 10.0, 1000.0  # the fastest 10 radians in all, the slowest a thousandth of that
 # Chosen on 20 lines of accented people whose clips it did not learn from (card of the checkpoint): at noise
-# .7 words blur (wer .30 for .12); 6 steps give no more than 4.  The weights have learned guidance: 1.
-STEPS, GUIDANCE, NOISE_SCALE = 4, 1.0, 0.1
+# .7 words blur (wer .30 for .12); 6 steps give no more than 3.  The weights have learned guidance: 1.  What
+# is drawn so varies less than speech does; contrast makes up for it.
+STEPS, GUIDANCE, NOISE_SCALE, CONTRAST = 3, 1.0, 0.1, 1.2
+BAND_GROUP = 4  # mel bins that FineContent takes together: harmonics of a voice are no longer told apart
+LEAST_SPREAD = 0.2  # of a band, in log units: silence is not blown up to speech
+HELD = 2  # frames that a number is held for
+FINE_NOISE = 0.25  # beside numbers from -1 to 1
 LATENT_SECONDS, FRAME_SECONDS = 0.016, 0.0125  # of a frame of the latents, of a frame of the codec
 
 
@@ -26,7 +30,8 @@ class FramesConfig:
 
     C: latent channels; D: of an embedding; M: mel bins; H: width; layers, expand: of the blocks;
     looks: after which of them the reference is looked at; reference_layers: blocks that read it.
-    symbols: of text; one more stands where no text is known.  S: of a semantic vector.
+    symbols: of text; one more stands where no text is known.  S: of a semantic vector.  fine: numbers of
+    `FineContent`; fine_hidden, fine_layers: of its body.
     """
     symbols: int = len(SYMBOLS)
     S: int = 96
@@ -38,37 +43,79 @@ class FramesConfig:
     expand: int = 3
     looks: tuple = (2, 5, 7)
     reference_layers: int = 3
+    fine: int = 16
+    fine_hidden: int = 96
+    fine_layers: int = 3
+
+
+class FineContent(nn.Module):
+    """Frames mel [B, M, F] of a source -> what semantic vectors leave out of its words, [B, fine, F].
+
+    Bands by fours, each at mean 0 and variance 1 over the recording, so that no equaliser, level or pitch
+    gets through; then few numbers, each held for two frames, with noise while it learns: a bottleneck that
+    the voice does not fit through.  It is learned with the frames, from copies with another throat.
+    Source: the information bottleneck of [AUTOVC] sec. 3; instance normalisation as in [ADAIN].
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        H = config.fine_hidden
+        self.inputs = nn.Conv1d(config.M // BAND_GROUP, H, 5, padding=2)
+        self.body = ConvNeXtStack(H, config.fine_layers)
+        self.narrow = nn.Conv1d(H, config.fine, 1)
+        self.out = nn.Conv1d(config.fine, config.H, 5, padding=2, bias=False)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, mel, mask=None):
+        """[B, fine, F] of mel [B, M, F], where mask [B, 1, F] is one."""
+        mask = torch.ones_like(mel[:, :1]) if mask is None else mask
+        groups = mel.unflatten(1, (-1, BAND_GROUP)).mean(2)
+        size = mask.sum(2, keepdim=True).clamp_min(1)
+        mean = (groups * mask).sum(2, keepdim=True) / size
+        spread = (((groups - mean) * mask).square().sum(2, keepdim=True) / size).sqrt()
+        even = (groups - mean) / spread.clamp_min(LEAST_SPREAD) * mask
+        fine = torch.tanh(self.narrow(self.body(self.inputs(even), mask))).float()
+        held = F.avg_pool1d(fine, HELD, ceil_mode=True).repeat_interleave(HELD, 2)[:, :, : mel.shape[2]]
+        if self.training:
+            held = held + FINE_NOISE * torch.randn_like(held)
+        return held * mask
 
 
 class Frames(nn.Module):
-    """x [B, F, M + 2] of latents z [B, C, F], a voice and a reference, by conditional flow matching.
+    """x [B, F, M + 2] of what is told (see `told`), a voice and a reference, by conditional flow matching.
 
     x holds log-mels, each band at mean 0 and variance 1, then log f0 (on a straight line through unvoiced
     frames), then +1 where voiced and -1 elsewhere.  A loss on frames learns a mean, which is nobody's voice;
     flow matching learns to draw from them.  Source: [MATCHA] sec. 2.2; a share of steps without voice or
-    reference, so that sampling can go beyond what was learned, as in [CFG].  Differs: latents of a VAE for
-    the mean of the mels, and cross-attention to frames of the voice.
+    reference, so that sampling can go beyond what was learned, as in [CFG].  Differs: told latents of a VAE,
+    or semantic vectors, in place of a mean of the mels; cross-attention to frames of the voice.
     """
     NEEDS = ("codec", "harmonic")
 
     def __init__(self, config, codec, harmonic):
         super().__init__()
         H, K = config.H, config.M + 2
-        self.config, self.codec, self.harmonic = config, codec, harmonic
+        self.config = config
+        self.codec = codec
+        self.harmonic = harmonic
         self.register_buffer("mean", torch.zeros(config.M))
         self.register_buffer("std", torch.ones(config.M))
-        self.inputs, self.latents = nn.Linear(K, H), nn.Conv1d(config.C, H, 5, padding=2)
+        self.inputs = nn.Linear(K, H)
+        self.latents = nn.Conv1d(config.C, H, 5, padding=2)
         self.phones = nn.Embedding(config.symbols + 1, H)
         self.semantic = nn.Conv1d(config.S, H, 5, padding=2, bias=False)
+        self.fine = FineContent(config)
         nn.init.zeros_(self.phones.weight)
         nn.init.zeros_(self.semantic.weight)
-        self.voice, self.no_voice = nn.Linear(config.D, H), nn.Parameter(torch.zeros(H))
+        self.voice = nn.Linear(config.D, H)
+        self.no_voice = nn.Parameter(torch.zeros(H))
         self.time = nn.Sequential(nn.Linear(TIME_CHANNELS, H), nn.SiLU(), nn.Linear(H, H))
         self.reference = nn.Conv1d(K, H, 5, padding=2)
         self.readers = nn.ModuleList(AdaptiveBlock(H, 2) for _ in range(config.reference_layers))
         self.blocks = nn.ModuleList(AdaptiveBlock(H, config.expand) for _ in range(config.layers))
         self.looks = nn.ModuleList(CrossAttention(H) for _ in config.looks)
-        self.last, self.out = nn.LayerNorm(H), nn.Linear(H, K)
+        self.last = nn.LayerNorm(H)
+        self.out = nn.Linear(H, K)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
@@ -80,18 +127,20 @@ class Frames(nn.Module):
         """
         return self.velocity(x, t, content, spk_emb, known, self.read(ref, ref_mask), mask)
 
-    def told(self, z, phones=None, code=None):
+    def told(self, z, phones=None, code=None, fine=None):
         """What is to be said in each frame, [B, F, H]: the sum of what is known.
 
         z [B, C, F]: latents, zero where there are none.  phones [B, F]: number of the symbol that a frame
         belongs to, config.symbols where there is no text.  code [B, S, F]: semantic vectors of speech, zero
-        where there is none.
+        where there is none.  fine [B, fine, F]: of `FineContent`, where there is a recording of the words.
         """
         if phones is None:
             phones = torch.full((len(z), z.shape[2]), self.config.symbols, device=z.device)
         content = self.latents(z).transpose(1, 2) + self.phones(phones)
         if code is not None:
             content = content + self.semantic(code).transpose(1, 2)
+        if fine is not None:
+            content = content + self.fine.out(fine).transpose(1, 2)
         return content
 
     def read(self, ref, ref_mask):
@@ -118,16 +167,14 @@ class Frames(nn.Module):
     def encode(self, mel, f0):
         """x [B, F, M + 2] of frames mel [B, M, F] and f0 [B, F] in Hz, 0 where unvoiced."""
         bands = (mel.transpose(1, 2) - self.mean) / self.std
-        pitch = torch.stack([through_gaps(one) for one in f0]).to(mel)
-        voiced = (f0 > 0).to(mel) * 2 - 1
-        return torch.cat([bands, pitch[..., None], voiced[..., None]], 2)
+        return torch.cat([bands, pitches.channels(f0).transpose(1, 2).to(mel)], 2)
 
     def decode(self, x):
         """Frames (mel [B, M, F], f0 [B, F]) of x [B, F, M + 2]."""
-        bands, pitch, voiced = x.split([self.config.M, 1, 1], 2)
+        bands, line, voicing = x.split([self.config.M, 1, 1], 2)
         mel = (bands * self.std + self.mean).transpose(1, 2)
-        hz = MIDDLE_HZ * torch.exp(SPREAD * pitch.clamp(LOWEST, HIGHEST))
-        return mel, torch.where(voiced > 0, hz, 0.0)[..., 0]
+        f0 = torch.where(voicing > 0, pitches.hertz(line), 0.0)
+        return mel, f0[..., 0]
 
     @torch.inference_mode()
     def look_at(self, wav):
@@ -135,15 +182,16 @@ class Frames(nn.Module):
         return self.encode(*self.harmonic.analyse(wav))
 
     @torch.inference_mode()
-    def sample(self, content, spk_emb, ref=None, pitch=None, close=1.0, steps=STEPS, guidance=GUIDANCE,
-               noise_scale=NOISE_SCALE, progress=None):
+    def sample(self, content, spk_emb, ref=None, lead=None, close=1.0, steps=STEPS, guidance=GUIDANCE,
+               noise_scale=NOISE_SCALE, contrast=CONTRAST, progress=None):
         """Draw x [1, F, K] for content [1, F, H] (of `told`) and spk_emb [1, D], from torch's random state.
 
-        ref: of `look_at`, or None where there is a voice but no recording.  pitch [1, F, 2]: what the
+        ref: of `look_at`, or None where there is a voice but no recording.  lead [1, F, 2]: what the
         last channels of x are led to, on the straight way, as closely as `close` says (0 to 1).  steps: of
         Euler's method, shorter at the start, where the way bends.  guidance: how far to go beyond the
-        velocity without voice and reference; 1 is as learned.  noise_scale: of the start.  progress(share)
-        is told before each step.  Source: [CFG] eq. (6).
+        velocity without voice and reference; 1 is as learned.  noise_scale: of the start.  contrast: how far
+        each band goes from its mean over time, 1: as drawn.  progress(share) is told before each step.
+        Source: [CFG] eq. (6); contrast as [GV] restores a variance.
         """
         bands = self.config.M
         if ref is None:
@@ -169,10 +217,11 @@ class Frames(nn.Module):
                 v_hat = self.velocity(x.expand(rows, -1, -1), t, content, spk_emb, known, look, mask)
             told, untold = v_hat[:1], v_hat[-1:]
             x = x + (end - start) * (untold + guidance * (told - untold))
-            if pitch is not None:
-                led = (1 - end) * noise[:, :, bands:] + end * pitch
+            if lead is not None:
+                led = (1 - end) * noise[:, :, bands:] + end * lead
                 x = torch.cat([x[:, :, :bands], torch.lerp(x[:, :, bands:], led, close)], 2)
-        return x
+        mean = x[:, :, :bands].mean(1, keepdim=True)
+        return torch.cat([torch.lerp(mean, x[:, :, :bands], contrast), x[:, :, bands:]], 2)
 
     @torch.inference_mode()
     def render(self, z, spk_emb, ref=None, symbols=None, speed=1.0, **settings):
@@ -196,18 +245,3 @@ def clock(t):
     speeds = TIME_SPEED * TIME_SPAN ** (-torch.arange(half, device=t.device) / half)
     angle = t[:, None] * speeds
     return torch.cat([angle.sin(), angle.cos()], 1)
-
-
-def through_gaps(f0):
-    """Scaled log f0 [F] of f0 [F] in Hz, a straight line through gaps; 0 where nothing is voiced."""
-    voiced = torch.nonzero(f0 > 0)[:, 0]
-    if not len(voiced):
-        return torch.zeros_like(f0)
-    pitch = torch.log(f0[voiced] / MIDDLE_HZ) / SPREAD
-    at = torch.arange(len(f0), device=f0.device)
-    right = torch.searchsorted(voiced, at).clamp(max=len(voiced) - 1)
-    left = (right - 1).clamp(min=0)
-    left = torch.where(voiced[right] <= at, right, left)
-    span = (voiced[right] - voiced[left]).clamp_min(1)
-    share = ((at - voiced[left]) / span).clamp(0, 1)
-    return pitch[left] + share * (pitch[right] - pitch[left])

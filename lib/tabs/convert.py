@@ -9,7 +9,8 @@ import gradio as gr
 from lib import audio, show
 from lib.tabs import about, context, endpoints, history, permits, plays, rates, speak, visitor
 from lib.tabs.hints import Hints
-from lib.voices.convert import JUDGED, chosen
+from lib.voices.convert import JUDGED
+from lib.voices.convert import NEEDS as MODELS
 
 NAME, NEEDS = "Convert", ("speaker_encoder", "tts", "flow_vae")
 CONSENT = "I may use the voices in the clips that I brought: they are mine, or their owners agreed."
@@ -325,7 +326,7 @@ def build(page):
         "Say something, in your own time and tone, and hear it in another voice. "
         "The words and the timing stay yours."
     )
-    judged = JUDGED[chosen(voices, None)]
+    judged = JUDGED[voices.bundle.choose(MODELS)]
     gr.Markdown(warning(voices.bundle.card(judged)))
     hints = Hints()
     source, target, own, choice, checked, checked_target = clips(hints, paths)

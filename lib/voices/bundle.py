@@ -82,6 +82,20 @@ class Bundle:
         for name in names or self.names():
             _ = self[name]
 
+    def choose(self, needs, model=None):
+        """The model asked for, else the first of `needs` (model -> what it needs) for which all is there.
+
+        What it needs is loaded, so that nothing is drawn later.  Raises ValueError for a model that is
+        unknown or misses something.
+        """
+        if model is not None and model not in needs:
+            raise ValueError(f"There is no model {model!r}: choose one of {', '.join(needs)}.")
+        if model is None:
+            installed = [name for name in needs if all(map(self.has, needs[name]))]
+            model = installed[0] if installed else list(needs)[-1]  # check says what is missing
+        self.check(*needs[model])
+        return model
+
     def put(self, name, net, card):
         """Use `net` in place of the checkpoint `name`: one that was just trained, or is not saved at all."""
         with self._lock:

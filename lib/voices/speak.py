@@ -15,8 +15,9 @@ PAUSE = 0.18  # s of silence between sentences
 SLOWEST, FASTEST = 0.5, 2.0  # beyond, words get lost
 LOOK = (1.0, 6.0)  # s of a reference that are looked at, besides its voice: more costs time and says no more
 PROMPT = (1.0, 12.0)  # s of a clip whose melody is taken: two or three sentences tell it
-MODELS = ("text_to_vec", "frames")  # the better one by the judge comes first
-NEEDS = {"frames": (), "text_to_vec": ("text_to_vec", "frames")}  # without frames the decoder of tts speaks
+# The better one by the judge comes first; where frames are missing, tts speaks by its own decoder.
+NEEDS = {"text_to_vec": ("text_to_vec", "frames"), "frames": ("tts",)}
+MODELS = tuple(NEEDS)
 CHECKPOINTS = {"frames": "tts", "text_to_vec": "text_to_vec"}  # in whose card stands how each speaks
 SEED_STEP = 7919  # a prime: two sentences of one request, or of neighbouring seeds, draw nothing alike
 
@@ -71,63 +72,66 @@ def chosen(voices, model, melody):
 
     Raises ValueError for a model that is unknown, not installed, or cannot follow a melody.
     """
-    if model is not None and model not in MODELS:
-        raise ValueError(f"There is no model {model!r}: choose one of {', '.join(MODELS)}.")
-    if melody is not None:
-        if model not in (None, "text_to_vec"):
-            raise ValueError(f"{model} follows no melody: leave it out, or choose text_to_vec.")
-        model = "text_to_vec"
-    installed = [name for name in MODELS if all(voices.bundle.has(need) for need in NEEDS[name])]
-    name = model or installed[0]
-    if NEEDS[name]:
-        voices.bundle.check(*NEEDS[name])  # says what is missing, before anything is drawn
-    return name
+    if melody is None:
+        return voices.bundle.choose(NEEDS, model)
+    if model not in (None, "text_to_vec"):
+        raise ValueError(f"{model} follows no melody: leave it out, or choose text_to_vec.")
+    return voices.bundle.choose(NEEDS, "text_to_vec")
 
 
 def speaker(voices, voice, model, melody, noise_scale, speed):
-    """A function that says tokens x [1, N] in `voice`: wav [T].
-
-    By text_to_vec; else through the frames of the codec where they are installed; a recording is looked at
-    where there is one.  Without frames by the decoder that tts was trained with.
-    """
+    """A function that says tokens x [1, N] in `voice`: wav [T].  A recording of the voice is looked at."""
     spk_emb = torch.tensor(voices.voice(voice))[None]
-    if not voices.bundle.has("frames"):
-        def say(x):
-            wav, _ = voices.tts.infer(x, spk_emb, noise_scale=noise_scale, speed=speed)
-            return finished(wav[0, 0].float())
-        return say
-    frames = voices.bundle["frames"]
-    heard, ref = None, None
-    if is_clip(voice):
+    settings = {"noise_scale": noise_scale, "speed": speed}
+    has_frames = voices.bundle.has("frames")
+    heard = None
+    if is_clip(voice) and has_frames:
         heard = analysed(voices, voice, LOOK)
-        ref = frames.encode(*heard)
     if model == "text_to_vec":
         prosody = manner(voices, spk_emb, heard, melody)
-
-        def say_in_vectors(x):
-            wav = by_vectors(voices, x, spk_emb, ref, prosody, noise_scale, speed)
-            return fade(audio.normalise(wav[0, 0].numpy()))
-        return say_in_vectors
-
-    def say_in_frames(x):
-        z, path = voices.tts.latents(x, spk_emb, noise_scale=noise_scale)
-        symbols = x[:, path[0].argmax(0)]
-        wav = frames.render(z, spk_emb, ref, symbols, speed)
-        return fade(audio.normalise(wav[0, 0].numpy()))
-    return say_in_frames
+        return lambda x: by_vectors(voices, x, spk_emb, heard, prosody, **settings)
+    if has_frames:
+        return lambda x: by_latents(voices, x, spk_emb, heard, **settings)
+    return lambda x: by_tts(voices, x, spk_emb, **settings)
 
 
 @torch.inference_mode()
-def by_vectors(voices, x, spk_emb, ref, prosody, noise_scale, speed):
-    """wav [1, 1, T] of tokens x [1, N]: vectors and f0 as a prompt [1, 3] asks, frames in spk_emb [1, D].
+def by_vectors(voices, x, spk_emb, heard, prosody, noise_scale, speed):
+    """wav [T] of tokens x [1, N]: vectors and f0 as a prompt [1, 3] asks, frames in spk_emb [1, D].
 
-    ref: of `Frames.look_at`, or None.
+    heard: of `analysed`, or None.
     """
     frames = voices.bundle["frames"]
     code, f0, _ = voices.bundle["text_to_vec"].infer(x, prosody, noise_scale, speed)
     content = frames.told(code.new_zeros(1, frames.config.C, code.shape[2]), code=code)
     lead = pitch.channels(f0).transpose(1, 2)
-    return frames.harmonic(*frames.decode(frames.sample(content, spk_emb, ref, lead)))
+    drawn = frames.sample(content, spk_emb, looked(frames, heard), lead)
+    return sound(frames.harmonic(*frames.decode(drawn)))
+
+
+@torch.inference_mode()
+def by_latents(voices, x, spk_emb, heard, noise_scale, speed):
+    """wav [T] of tokens x [1, N]: latents of tts, frames in spk_emb [1, D].  heard: as for by_vectors."""
+    frames = voices.bundle["frames"]
+    z, path = voices.tts.latents(x, spk_emb, noise_scale=noise_scale)
+    symbols = x[:, path[0].argmax(0)]
+    return sound(frames.render(z, spk_emb, looked(frames, heard), symbols, speed))
+
+
+def by_tts(voices, x, spk_emb, noise_scale, speed):
+    """wav [T] of tokens x [1, N] in spk_emb [1, D], by the decoder that tts was trained with."""
+    wav, _ = voices.tts.infer(x, spk_emb, noise_scale=noise_scale, speed=speed)
+    return finished(wav[0, 0].float())
+
+
+def looked(frames, heard):
+    """What frames look at of what was heard of a voice, as `Frames.look_at` gives it; or None."""
+    return None if heard is None else frames.encode(*heard)
+
+
+def sound(wav):
+    """Level and fade what the codec gives, wav [1, 1, T]: [T]."""
+    return fade(audio.normalise(wav[0, 0].numpy()))
 
 
 def manner(voices, spk_emb, heard, melody):
