@@ -280,6 +280,14 @@ def test_models_are_loaded_when_first_used_once_and_beside_their_lender(root):
     assert bundle["tts"].codec is bundle["codec"] and set(bundle.loaded) == {"codec", "tts"}
 
 
+def test_a_model_that_is_first_used_in_inference_mode_can_be_trained(tiny_root):
+    bundle = Bundle(tiny_root)
+    with torch.inference_mode():
+        net = bundle["codec"]
+    assert not any(weight.is_inference() for weight in net.parameters())
+    net.requires_grad_(False).requires_grad_(True)
+
+
 def test_a_model_without_its_lender_is_not_there(root, tmp_path):
     """Catches a tab that is shown although what its model needs is missing."""
     (tmp_path / "tts").symlink_to(root / "tts")

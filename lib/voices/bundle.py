@@ -3,6 +3,8 @@ import threading
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from lib import training
 from lib.models.attractor import AttractorConfig, SpeakerAttractor
 from lib.models.codec import Codec, CodecConfig
@@ -67,7 +69,9 @@ class Bundle:
             if name not in self.loaded:
                 kind = REGISTRY[name]
                 lenders = {need: self[need] for need in kind.model.NEEDS}
-                self.loaded[name], _ = training.load(self._folder(name), kind.model, kind.config, **lenders)
+                folder = self._folder(name)
+                with torch.inference_mode(False):  # a model made in that mode could never be trained
+                    self.loaded[name], _ = training.load(folder, kind.model, kind.config, **lenders)
             return self.loaded[name]
 
     def card(self, name):

@@ -613,25 +613,18 @@ show.display(show.table([{"sound": name, "SECS": value} for name, value in secs.
 # ### What vectors leave out
 #
 # When somebody's words are said again in another voice, there is no text: frames are told the vectors of lesson 07, and
-# vectors lose words. Twenty clips said again in their own voice had 23 % of their words misheard; the recordings had 5 %. So the shipped frames are told **fine content** besides: 16 numbers, each held for two
-# frames, which a small network reads from the recording and learns together with the frames. It would love to smuggle the
-# voice through, and that must not pay:
+# vectors lose words. Twenty clips said again in their own voice had 23 % of their words misheard; the recordings had 5 %. So the
+# shipped frames are told **fine content** besides: 16 numbers, each held for two frames, which a small network reads from the
+# recording and learns together with the frames. It would love to smuggle the voice through, and that must not pay:
 #
 # - every band comes at mean 0 and variance 1 over the recording, so level and equaliser are gone;
 # - bands come by fours, too coarse for the harmonics, so the pitch is gone;
 # - it learned from copies with other formants than those of the goal, so formants do not help;
 # - there are few numbers, and noise is added to them while it learns: a **bottleneck** (AutoVC).
 #
-# Below, `detail` says how much of it counts (and how closely the melody is followed).
-
-# %%
-source = audio.RATE, corpus.wav(held_out[people[1][0]])
-show.display(show.player(source[1], label="somebody says"))
-for detail in (0.0, 1.0):
-    again = voices.convert(source, stranger, detail=detail, model="frames")
-    show.display(show.player(again.wav, label=f"again, in the voice of the stranger: detail {detail:g}"))
-
-# %% [markdown]
+# `voices.convert(source, stranger, model="frames", detail=0.5)` lets half of it count, and follows the melody half as closely;
+# in the app it is the slider *detail* of Convert.
+#
 # ## 11. Keep it
 #
 # Three checkpoints with their cards: the codec, its critic (nobody speaks with it, but whoever trains on needs an opponent of
