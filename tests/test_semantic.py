@@ -174,7 +174,7 @@ def test_a_conversion_by_frames_can_be_stopped(converting):
 
     def cancelled():
         asked.append(True)
-        return len(asked) > 3
+        return len(asked) > 2
     with pytest.raises(InterruptedError):
         converting.convert(SOURCE, VOICE, cancelled=cancelled)
 
