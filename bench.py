@@ -106,8 +106,8 @@ def inference(voices):
     speed = voices.speak(WORDS, clip).facts["seconds"] / SECONDS  # that makes the sentence SECONDS long
     speed = min(speak.FASTEST, max(speak.SLOWEST, speed))
     speaking = functools.partial(voices.speak, WORDS, clip, speed=speed)
-    model = speak.chosen(voices, None, None)
-    networks = [voices.bundle[name] for name in speak.NEEDS[model]] or [voices.tts]
+    model = voices.bundle.choose(speak.NEEDS)
+    networks = [voices.bundle[name] for name in speak.NEEDS[model]]
     jobs.append(Job("our whole speak(text, clip)", speaking, (voices.encoder, *networks)))
     rows = corpus.rows(split="valid")
     source, target = (np.resize(corpus.wav(row), round(SECONDS * audio.RATE)) for row in (rows[0], rows[9]))
@@ -115,7 +115,7 @@ def inference(voices):
         extracting = functools.partial(voices.extract, (audio.RATE, source + target), 2)
         jobs.append(Job("our whole extract(two at once)", extracting, (voices.encoder, voices.attractor)))
     if voices.bundle.has("semantic") or voices.bundle.has("flow_vae"):
-        model = convert.chosen(voices, None)
+        model = voices.bundle.choose(convert.NEEDS)
         networks = [voices.bundle[name] for name in convert.NEEDS[model]]
         converting = functools.partial(voices.convert, (audio.RATE, source), (audio.RATE, target))
         jobs.append(Job("our whole convert(source, clip)", converting, (voices.encoder, *networks)))
