@@ -51,9 +51,9 @@ class FramesConfig:
 class FineContent(nn.Module):
     """Frames mel [B, M, F] of a source -> what semantic vectors leave out of its words, [B, fine, F].
 
-    Bands by fours, each at mean 0 and variance 1 over the recording, so that no equaliser, level or pitch
-    gets through; then few numbers, each held for two frames, with noise while it learns: a bottleneck that
-    the voice does not fit through.  It is learned with the frames, from copies with another throat.
+    Bands by fours, each at mean 0 and variance 1 over the recording, so that hardly any equaliser, level or
+    pitch gets through; then few numbers, each held for two frames, with noise while it learns: a bottleneck
+    that little of the voice fits through.  It is learned with the frames, from copies with another throat.
     Source: the information bottleneck of [AUTOVC] sec. 3; instance normalisation as in [ADAIN].
     """
 

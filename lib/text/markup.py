@@ -67,7 +67,8 @@ def plain(text):
     text = _PARAGRAPH.sub(_stop, text.strip())
     text = _VULGAR.sub(_fraction, text)
     text = _SUPERSCRIPT.sub(lambda match: "^" + match[0].translate(_SUPERSCRIPTS), text)
-    text = re.sub(rf"(?:(?<=[\w%°.])–|(?<=[\d%])—)(?={_CURRENCY}?\d)", "-", text)  # $10–$20, 10 a.m.–2 p.m.
+    # $10–$20, 10 a.m.–2 p.m.
+    text = re.sub(rf"(?:(?<=[\w%°.])–|(?<=[\d%])—)(?={_CURRENCY}?\d)", "-", text)
     text = unicodedata.normalize("NFKC", text.translate(_TYPOGRAPHY)).translate(_TYPOGRAPHY)
     return " ".join(text.split())
 
