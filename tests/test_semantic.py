@@ -1,14 +1,19 @@
 """Semantic vectors: their shape, stretches, what a reader learns from them; conversion that is told them."""
 import sys
+from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
 import torch
 from conftest import UNTRAINED, with_frames
 
+from lib.data import corpus
 from lib.models.semantic import STRETCH, Semantic, SemanticConfig
 from lib.models.teacher import teacher
-from lib.voices import Voices
+from lib.tabs import context
+from lib.tabs import convert as tab
+from lib.voices import Voices, samples
 from lib.voices.convert import SPREAD_HIGH, SPREAD_LOW, moved_f0
 
 M, S = 128, 96
@@ -167,6 +172,19 @@ def test_the_other_model_is_a_choice(converting):
         converting.convert(SOURCE, VOICE, model="flow_vae")
     with pytest.raises(ValueError, match="frames, hierarchical, flow_vae"):
         converting.convert(SOURCE, VOICE, model="magic")
+
+
+def test_one_model_that_converts_is_enough(converting, tiny_voices):
+    """Catches a tab, and a system of the tab Listen, that ask for a model which others replace."""
+    rows = corpus.rows("embedded")
+    row = samples.chosen(rows, 1)[0]
+    for voices, is_there in ((converting, True), (tiny_voices, False)):
+        page = context.Context(voices, None, gr.State(), Path("nowhere"))
+        assert all(page.has(need) for need in tab.NEEDS) == is_there
+        assert ("conversion" in samples.sounds(voices, rows, row)) == is_there
+    with gr.Blocks() as page:
+        tab.build(context.Context(converting, None, gr.State()))
+    assert "convert" in {fn.api_name for fn in page.fns.values()}
 
 
 def test_a_conversion_by_frames_can_be_stopped(converting):

@@ -183,7 +183,8 @@ class Noisy:
             noise = self.babble(rng, mine)
         else:
             noise = self.noise(rng)
-        snr_db = rng.uniform(*(EASY_DB if rng.random() < EASY else self.snr_db))
+        low_db, high_db = EASY_DB if rng.random() < EASY else self.snr_db
+        snr_db = rng.uniform(low_db, high_db)
         gain = 10 ** (rng.uniform(*GAIN_DB) / 20)
         noisy = (gain * mix(speech, noise, snr_db)).astype("float32")
         return noisy, (gain * speech).astype("float32"), self.speech.spk_emb[i], float(told)

@@ -31,11 +31,15 @@ class Context:
     taken: gr.State
     atlas: Path = ATLAS
 
-    def has(self, name):
-        """Whether the checkpoint `name`, or the map ("atlas"), is there."""
-        if name == "atlas":
+    def has(self, need):
+        """Whether one of the NEEDS of a tab is there.
+
+        need: a checkpoint; "atlas", the map; or models of which one will do, {model: checkpoints}."""
+        if need == "atlas":
             return Path(self.atlas).is_dir()
-        return self.voices.bundle.has(name)
+        if isinstance(need, dict):
+            return bool(self.voices.bundle.installed(need))
+        return self.voices.bundle.has(need)
 
 
 def state(value=None):

@@ -12,7 +12,7 @@ from lib.tabs.hints import Hints
 from lib.voices.convert import JUDGED
 from lib.voices.convert import NEEDS as MODELS
 
-NAME, NEEDS = "Convert", ("speaker_encoder", "tts", "flow_vae")
+NAME, NEEDS = "Convert", ("speaker_encoder", "tts", MODELS)
 CONSENT = "I may use the voices in the clips that I brought: they are mine, or their owners agreed."
 FIRST = "Linden, high"  # of the example sources: far from the voice that is chosen first
 SOURCE = "Source"  # name of a field, on the page and in messages
@@ -120,8 +120,9 @@ def converted(voices, folder, fields, settings, taken, cancelled, progress):
     settings = check_settings(*settings)
     rate = rates.check(voices, rate)
     clip = heard(source, folder)
+    sent = None if target else taken
     with visitor.field(speak.VOICE):
-        needs_consent = permits.asks([source, target], folder, None if target else taken)
+        needs_consent = permits.asks([source, target], folder, sent)
     if needs_consent:
         permits.require(ticked)
     progress(0, desc="listening to both clips")
@@ -135,11 +136,13 @@ def converted(voices, folder, fields, settings, taken, cancelled, progress):
     )
     speech = voices.upsample(speech, rate)
     sounds = {"Source": (audio.RATE, audio.source(clip))}
+    problems = notes(clip, None)
     if target:
         sounds["Voice"] = (audio.RATE, audio.prepare(voice))
+        problems = notes(clip, voice)
     sounds["Result"] = (speech.rate, speech.wav)
-    name = f"{Path(source).stem} as {Path(target).stem if target else taken['name']}"
-    lines = facts(voices, speech, spk_emb, clip, notes(clip, voice if target else None))
+    name = f"{Path(source).stem} as {speak.named(target, taken)}"
+    lines = facts(voices, speech, spk_emb, clip, problems)
     lines += rates.line(voices, speech)
     return Converted(write(folder, speech, sounds, name), lines, sounds, name)
 
@@ -196,7 +199,8 @@ def callbacks(voices, folder):
         made = converted(voices, folder, fields, settings, taken, stops.asked(request), progress)
         examples = (speak.example_of(source), speak.example_of(target))
         used = (source, target, *examples, *settings, output_rate)
-        kept = history.added(kept, made.name, made.paths, used, None if target else taken)
+        sent = None if target else taken
+        kept = history.added(kept, made.name, made.paths, used, sent)
         return *made.paths, made.words, compared(made), *history.shown(kept)
 
     return convert, convert_on_page, stops.press

@@ -14,7 +14,9 @@ GENERAL = ""  # name of the line for what is about no field
 
 def shown(words):
     """Update of a line: with words it is there, and read out by screen readers; without it is not."""
-    return gr.HTML(f'<p role="alert">{html.escape(words)}</p>' if words else "", visible=bool(words))
+    if not words:
+        return gr.HTML("", visible=False)
+    return gr.HTML(f'<p role="alert">{html.escape(words)}</p>', visible=True)
 
 
 class Hints:
@@ -70,7 +72,9 @@ class Hints:
         name = getattr(error, "field", GENERAL)
         if name not in names:
             name = GENERAL
-        return [shown(words if line == name else "") for line in names]
+        lines = dict.fromkeys(names, "")
+        lines[name] = words
+        return [shown(line) for line in lines.values()]
 
     def failed(self, error, results):
         """Updates after an error: `results` outputs stay as they are, the lines say what it was."""

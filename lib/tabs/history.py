@@ -51,12 +51,14 @@ def added(results, words, paths, fields, taken=None):
     """Give (the new Result, *results) within MOST and MOST_BYTES; the files of those beyond are deleted.
 
     results: newest first, or None; those whose sound has gone are left out."""
-    number = results[0].number + 1 if results else 1
+    results = results or ()
+    last = results[0].number if results else 0
+    number = last + 1
     label = f"{number}. {words}"
     if len(label) > LETTERS:
         label = f"{label[: LETTERS - 1]}…"
     kept, size = [], 0
-    for result in (Result(number, label, tuple(paths), tuple(fields), taken), *(results or ())):
+    for result in (Result(number, label, tuple(paths), tuple(fields), taken), *results):
         size += result.size()
         is_room = len(kept) < MOST and size <= MOST_BYTES
         if not kept or (is_room and result.is_there()):  # the newest is there however long it is
@@ -79,6 +81,13 @@ def chosen(results, label):
 def present(path):
     """An uploaded clip of an earlier result, or None where it has been deleted."""
     return path if path and Path(path).is_file() else None
+
+
+def again(taken):
+    """Update of the gr.State of a voice from another tab: the one that was used, sent anew."""
+    if not taken:
+        return gr.skip()
+    return taken | {"stamp": uuid.uuid4().hex}
 
 
 def shown(results):
@@ -136,11 +145,13 @@ class History:
             result = chosen(kept, label)
             values = []
             for value, is_clip in zip(result.fields, are_clips, strict=True):
-                values.append(present(value) if is_clip else value)
-            sent = gr.skip()
-            if result.taken:
-                sent = result.taken | {"stamp": uuid.uuid4().hex}
-            return [*values, False, sent][: len(filled)]
+                if is_clip:
+                    value = present(value)
+                values.append(value)
+            values.append(False)  # the box of consent
+            if sends:
+                values.append(again(result.taken))
+            return values
 
         def empty(kept):
             forget(kept)

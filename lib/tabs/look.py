@@ -14,7 +14,6 @@ DEEP, BRIGHT = "#0b3f3b", "#99f6e4"  # a button under the pointer, light and dar
 TEXT, TEXT_DARK = "#16201f", "#e7eeec"
 QUIET, QUIET_DARK = "#4b5a57", "#a9b8b4"  # less important words
 LINE, LINE_DARK = "#7d8c88", "#6f807b"  # edges of fields: 3 to 1
-THUMB = "44px"  # what a thumb hits
 
 
 def theme():

@@ -35,7 +35,9 @@ def callbacks(folder):
     @visitor.answering
     @visitor.gently
     def tell(clip):
-        return report(visitor.clip(clip, folder) if clip else None)
+        if not clip:
+            return ""
+        return report(visitor.clip(clip, folder))
 
     return is_marked, tell
 

@@ -71,6 +71,11 @@ def sent(taken):
     return f"**Voice: {taken['name']}**, sent from another tab. An example or a clip takes its place."
 
 
+def named(reference, taken):
+    """What a borrowed voice is called: as its clip or, without one, as the tab that sent it says."""
+    return Path(reference).stem if reference else taken["name"]
+
+
 def reporter(report, folder):
     """Make `report` a callback: of uploaded clips only, a few at once, at the door of a queue of its own."""
 
@@ -199,14 +204,15 @@ def wished(voices, folder, fields, taken):
     rate = rates.check(voices, rate)
     check_text(words, settings["speed"])
     begun = time.monotonic()
+    sent_here = None if reference else taken
     with visitor.field(VOICE):
-        needs_consent = permits.asks([reference, melody], folder, None if reference else taken)
+        needs_consent = permits.asks([reference, melody], folder, sent_here)
     if needs_consent:
         permits.require(ticked)
     voice, spk_emb, notes = borrowed(voices, reference, taken, folder)
     settings["melody"] = followed(voices, melody, folder)
-    name = Path(reference).stem if reference else taken["name"]
-    return Wish(words, voice, spk_emb, tuple(notes), settings, rate, time.monotonic() - begun, name)
+    took = time.monotonic() - begun
+    return Wish(words, voice, spk_emb, tuple(notes), settings, rate, took, named(reference, taken))
 
 
 def example_of(clip):

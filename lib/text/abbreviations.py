@@ -134,9 +134,15 @@ def _streets(text):
     """Elm Dr., Sunset Blvd, Hwy 5: behind a name that is not itself followed by one."""
     names = "|".join(_STREETS)
     pattern = rf"(?<=[A-Z]\w)(\w*) ((?i:{names}))\b(?:\.(?=\s*[,;:]|\s+[a-z])|\.?(?!\w|\.|'|\s[A-Z]))"
-    text = re.sub(pattern, lambda match: f"{match[1]} {_case_of(match[2], _STREETS[match[2].lower()])}"
-                  if match[2][0].isupper() else match[0], text)
+    text = re.sub(pattern, _street, text)
     return re.sub(r"\bHwy\b\.?(?=\s\d)", "Highway", text)
+
+
+def _street(match):
+    name, kind = match[1], match[2]
+    if not kind[0].isupper():
+        return match[0]
+    return f"{name} {_case_of(kind, _STREETS[kind.lower()])}"
 
 
 def _people(text):

@@ -62,15 +62,26 @@ def _is_spoken(run):
 
 def _spoken(words, language):
     """What espeak makes of each run of words."""
-    parts = [_AGAIN.sub(r"\g<0>\n", run).split("\n") for run in words]
-    pieces = [piece.strip() for part in parts for piece in part]
+    pieces_of_runs = []
+    for run in words:
+        pieces = _AGAIN.sub(r"\g<0>\n", run).split("\n")
+        pieces_of_runs.append([piece.strip() for piece in pieces])
+    read = _read(sum(pieces_of_runs, []), language)
+    spoken, at = [], 0
+    for pieces in pieces_of_runs:
+        spoken.append(" ".join(read[at : at + len(pieces)]))
+        at += len(pieces)
+    return spoken
+
+
+def _read(pieces, language):
+    """What espeak makes of each piece, one for one."""
     with _LOCK:
         backend = _espeak(language)
-        spoken = backend.phonemize(pieces, strip=True)
-        if len(spoken) != len(pieces):  # phonemizer drops what it finds empty
-            spoken = ["".join(backend.phonemize([piece], strip=True)) for piece in pieces]
-    following = iter(spoken)
-    return [" ".join(next(following) for _ in part) for part in parts]
+        read = backend.phonemize(pieces, strip=True)
+        if len(read) != len(pieces):  # phonemizer drops what it finds empty
+            read = ["".join(backend.phonemize([piece], strip=True)) for piece in pieces]
+    return read
 
 
 def _articles(runs, read):
@@ -97,4 +108,6 @@ def encode(text, language="en-us"):
     sentences, and an open one ends in babble.  Raises as `phonemise` does.
     """
     phonemes = phonemise(text, language)
-    return ids(phonemes if phonemes[-1] in MARKS else phonemes + ".")
+    if phonemes[-1] not in MARKS:
+        phonemes += "."
+    return ids(phonemes)

@@ -214,8 +214,13 @@ def _per(match):
 
 def _decade(match):
     """The 1980s, the '90s, the 1960s-80s."""
-    words = [say(years, "year" if len(years) == 4 else "cardinal") for years in re.findall(r"\d+", match[0])]
-    return " to ".join(word[:-1] + "ies" if word.endswith("y") else word + "s" for word in words)
+    decades = []
+    for years in re.findall(r"\d+", match[0]):
+        kind = "year" if len(years) == 4 else "cardinal"
+        word = say(years, kind)
+        plural = word.removesuffix("y") + "ies" if word.endswith("y") else word + "s"
+        decades.append(plural)
+    return " to ".join(decades)
 
 
 def _version(match):

@@ -86,6 +86,10 @@ class Bundle:
         for name in names or self.names():
             _ = self[name]
 
+    def installed(self, needs):
+        """Those of the models `needs` (model -> what it needs) for which all is there, in their order."""
+        return [name for name in needs if all(map(self.has, needs[name]))]
+
     def choose(self, needs, model=None):
         """The model asked for, else the first of `needs` (model -> what it needs) for which all is there.
 
@@ -95,8 +99,7 @@ class Bundle:
         if model is not None and model not in needs:
             raise ValueError(f"There is no model {model!r}: choose one of {', '.join(needs)}.")
         if model is None:
-            installed = [name for name in needs if all(map(self.has, needs[name]))]
-            model = installed[0] if installed else list(needs)[-1]  # check says what is missing
+            model = next(iter(self.installed(needs)), list(needs)[-1])  # check says what is missing
         self.check(*needs[model])
         return model
 

@@ -7,6 +7,7 @@ import torch
 from lib import audio, text
 from lib.data import corpus
 from lib.paths import LISTENING
+from lib.voices.convert import NEEDS as CONVERTERS
 from lib.voices.speech import Speech, finished, seeded
 
 SHARED_TEXT = 9  # more voices than this say it: any of them can be the source of a conversion
@@ -78,7 +79,7 @@ def sounds(voices, rows, row):
         "speak": voices.speak(row["text"], other["audio"]).wav,
         "reference": corpus.wav(other),
     }
-    if "flow_vae" in voices.cards:
+    if voices.bundle.installed(CONVERTERS):
         same = of_text(rows, row["text"])
         source = next(other for other in same if other["speaker"] != row["speaker"])
         made["conversion"] = voices.convert(source["audio"], other["audio"]).wav
