@@ -118,7 +118,8 @@ def test_a_visit_keeps_what_was_cleaned(run, voices, tmp_path):
     """Catches a result that cannot be heard again, settings that do not come back, and a voice from another
     tab that is sent again although it was not used."""
     label = next(iter(tab.EXAMPLES))
-    _, sound, image, _, kept, *_ = run(strength=0.5, voice=None, taken=TAKEN, example=label)
+    _, sound, image, _, pair, kept, *_ = run(strength=0.5, voice=None, taken=TAKEN, example=label)
+    assert [button["label"] for button in pair["value"]] == ["Compare: before", "Compare: after"]
     *_, kept, box, choice, _ = run(keep=tab.ONE, voice=None, taken=TAKEN, kept=kept)
     assert [result.label for result in kept] == [f"2. noisy: {tab.ONE}", f"1. {label}: {tab.ANYBODY}"]
     assert kept[1].paths == (sound, image) and box.visible and len(choice.choices) == 2

@@ -1,5 +1,6 @@
 """The tab Extract on the real server, with a tiny untrained separation network."""
 
+import base64
 import re
 from pathlib import Path
 
@@ -171,12 +172,15 @@ def test_only_chosen_voices_speak(voices, mixture, tmp_path):
     _, _, speak, take = tab.callbacks(voices, tmp_path)
     own = [voices.extract(mixture, 1)[0].facts["spk_emb"].tolist()]
     fields = (mixture, None, None, "1")
-    virtual = {"voices": own, "person": False, "fields": fields}
+    virtual = {"voices": own, "person": False, "fields": fields, "sounds": [mixture, None, None, None]}
     hand = virtual | {"person": True}
     for held, ticked in ((hand, True), (virtual, False)):
-        path, words, *_ = speak("Hello there.", held, tab.LABELS[0], ticked, ())
+        path, pair, words, *_ = speak("Hello there.", held, tab.LABELS[0], ticked, ())
         assert len(audio.load(path)[1]) > 1000 and "s of speech" in words
+        assert names(pair) == [f"Compare: {tab.LABELS[0].lower()}", "Compare: result"]
         assert Path(path).name.startswith("voice-atlas-voice-1-hello-there-")
+    gone = virtual | {"sounds": [str(tmp_path / "forgotten.wav")]}
+    assert not speak("Hello there.", gone, tab.LABELS[0], False, ())[1]["visible"]
     voice, tabs = take("atlas", hand, tab.LABELS[0], True)
     assert tabs.selected == "atlas" and voice["person"] is True
     assert take("atlas", virtual, tab.LABELS[0], False)[0]["person"] is False
@@ -189,6 +193,29 @@ def test_only_chosen_voices_speak(voices, mixture, tmp_path):
     for bad in ([0.0] * 16, mixture, [mixture] * 16, [float("inf")] * 16, [0.1] * 15, {"spk_emb": mixture}):
         with pytest.raises(ValueError, match="16 finite numbers"):
             speak("Hello there.", hand | {"voices": [bad]}, tab.LABELS[0], True, ())
+
+
+def names(pair):
+    """What the buttons of an update say."""
+    return [button["label"] for button in pair["value"]]
+
+
+def test_the_mixture_stands_beside_its_voices(voices, mixture):
+    """Catches voices that cannot be compared with what they were taken from, and sounds of no mark."""
+    _, on_page, *_ = tab.callbacks(voices, Path(mixture).parent)
+    label = next(iter(tab.EXAMPLES))
+    given = (mixture, None, "2", False, label, "Good morning.", None)
+    answer = on_page(*given, lambda *told, **more: None)
+    pair, hand = answer[5], answer[9]
+    assert names(pair) == ["Compare: mixture", *(f"Compare: {name.lower()}" for name in tab.LABELS[:2])]
+    played = [Path(player.value["path"]).name for player in answer[1:3]]
+    assert [Path(path).name for path in hand["sounds"][:2]] == played
+    lengths, found = [], []
+    for button in pair["value"]:
+        sound = base64.b64decode(button["sound"].partition(",")[2])
+        lengths.append(len(audio.load(sound)[1]))
+        found.append(audio.watermark.detect(sound).found)
+    assert len(set(lengths)) == 1 and all(found[1:]), (lengths, found)
 
 
 def test_what_the_page_sends_is_no_voice(url, voices, mixture):

@@ -165,6 +165,16 @@ def test_what_is_compared_is_equally_loud(wav):
     assert len(decoded(long[0])[1]) == plays.COMPARED_SECONDS * audio.RATE
 
 
+def test_what_a_model_left_nothing_of_stays_quiet(wav):
+    """Catches hiss that is made as loud as speech, and speech that is made as quiet as silence."""
+    hiss = 1e-4 * np.random.default_rng(0).standard_normal(len(wav)).astype("float32")
+    for quiet in (hiss, np.zeros_like(wav)):
+        made = plays.levelled({"Before": 0.1 * wav, "After": quiet})
+        assert np.array_equal(made["After"], quiet)
+        assert audio.speech_level(made["Before"]) > audio.speech_level(0.5 * wav)
+    assert not plays.compared({"Result": (audio.RATE, wav)})["visible"]
+
+
 @pytest.fixture(scope="module")
 def wide(tiny_root):
     """The tiny voices with a network for the band above."""

@@ -1,6 +1,7 @@
 """The tab Clean: noise out of a recording, or everything but one voice."""
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
@@ -8,7 +9,7 @@ import numpy as np
 
 from lib import audio, show
 from lib.data import corpus, noisy
-from lib.tabs import about, context, convert, endpoints, history, permits, tuning, visitor
+from lib.tabs import about, context, convert, endpoints, history, permits, plays, tuning, visitor
 from lib.tabs import speak as speaking
 from lib.tabs.hints import Hints
 from lib.voices.enhance import listened
@@ -90,8 +91,21 @@ def wanted(voices, folder, shelf, keep, voice, taken, hand):
     return speaking.borrowed(voices, voice, taken, folder, VOICE)[1]
 
 
+@dataclass(frozen=True)
+class Cleaned:
+    """What was made for a visitor: paths of the sound and of the picture, facts; before: wav [T]."""
+
+    paths: tuple
+    words: str
+    before: np.ndarray
+
+    def compared(self):
+        """Update of the buttons that play before and after, equally loud; the result as it was saved."""
+        return plays.compared({"Before": (audio.RATE, self.before), "After": audio.load(self.paths[0])})
+
+
 def cleaned(voices, folder, shelf, fields, taken, cancelled, progress):
-    """(path of the result, path of the picture, facts).
+    """The Cleaned that a visitor asked for.
 
     fields: recording, keep, voice, whether the box of consent is ticked, strength, what was tuned.
     Raises WrongField."""
@@ -117,7 +131,8 @@ def cleaned(voices, folder, shelf, fields, taken, cancelled, progress):
             cancelled=cancelled,
         )
         before = listened(clip)
-    return *write(folder, speech, before, recording), facts(voices, speech, before)
+    paths = write(folder, speech, before, recording)
+    return Cleaned(paths, facts(voices, speech, before), before)
 
 
 def callbacks(voices, folder, shelf, stops):
@@ -135,7 +150,8 @@ def callbacks(voices, folder, shelf, stops):
     ):
         """Take the noise out of a recording, or everything but one voice."""
         fields = (recording, keep, voice, consent, strength, tuned)
-        return cleaned(voices, folder, shelf, fields, None, stops.asked(request), progress)
+        made = cleaned(voices, folder, shelf, fields, None, stops.asked(request), progress)
+        return *made.paths, made.words
 
     def clean_on_page(
         recording,
@@ -154,13 +170,12 @@ def callbacks(voices, folder, shelf, stops):
 
         example: label of the example that the recording is, or None.  kept: results of this visit."""
         fields = (recording, keep, voice, consent, strength, tuned)
-        asked = stops.asked(request)
-        sound, image, words = cleaned(voices, folder, shelf, fields, taken, asked, progress)
+        made = cleaned(voices, folder, shelf, fields, taken, stops.asked(request), progress)
         name = f"{example or Path(recording).stem}: {keep}"
         used = (recording, example, keep, voice, strength)
         sent = taken if keep == ONE and not voice else None
-        kept = history.added(kept, name, (sound, image), used, sent)
-        return recording, sound, image, words, *history.shown(kept)
+        kept = history.added(kept, name, made.paths, used, sent)
+        return recording, *made.paths, made.words, made.compared(), *history.shown(kept)
 
     return clean, clean_on_page
 
@@ -212,18 +227,19 @@ def sources(hints, paths):
 
 
 def results():
-    """Both players, the picture and the facts."""
+    """Both players, the picture, the facts, and both sounds at one level."""
     sound = dict(interactive=False, buttons=["download"], waveform_options=context.colours())
     with gr.Row():
         before = gr.Audio(label="Before", elem_classes="result", min_width=300, **sound)
         after = gr.Audio(label="After", elem_classes="result", min_width=300, **sound)
+    pair = plays.build(visible=False, padding=False)
     drawn = context.picture(
         "Spectrograms",
         "Mel spectrograms of the recording and of the result on one time axis: "
         "time goes right, frequency goes up",
         elem_classes="drawn",
     )
-    return before, after, drawn, gr.Markdown(elem_classes="check")
+    return before, after, drawn, gr.Markdown(elem_classes="check"), pair
 
 
 def build(page):

@@ -150,7 +150,7 @@ def converted(voices, folder, fields, settings, taken, cancelled, progress):
 def compared(made):
     """Update of the buttons that play source, voice and result, equally loud; the result as it was saved."""
     sounds = made.sounds | {"Result": audio.load(made.paths[0])}
-    return gr.update(value=plays.side_by_side(sounds), visible=True)
+    return plays.compared(sounds)
 
 
 def callbacks(voices, folder):

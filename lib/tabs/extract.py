@@ -11,7 +11,7 @@ import numpy as np
 
 from lib import audio, show
 from lib.data import corpus, mixtures
-from lib.tabs import about, context, endpoints, history, permits, visitor
+from lib.tabs import about, context, endpoints, history, permits, plays, visitor
 from lib.tabs import speak as speaking
 from lib.tabs.hints import Hints
 from lib.voices.speak import LIMIT
@@ -105,11 +105,12 @@ def listened(mixture, second, folder):
 class Found:
     """What was taken apart for one visitor.
 
-    people: a Speech each.  image: path of the picture, which label describes.  words: facts.  name: what was
-    taken apart.
+    clip: (rate, samples) of the mixture.  people: a Speech each.  image: path of the picture, which label
+    describes.  words: facts.  name: what was taken apart.
     hand: what a gr.State keeps, {"voices": lists of D numbers, "person": whether one may be somebody's,
-    "fields": what the fields held}."""
+    "fields": what the fields held}; `shown` adds "sounds", paths of what was taken out."""
 
+    clip: tuple
     people: list
     image: str
     label: str
@@ -132,6 +133,14 @@ class Found:
         return rows
 
 
+def beside(found, sounds):
+    """Update of the buttons that play the mixture and each voice in it, equally loud."""
+    compared = {"Mixture": (audio.RATE, audio.prepare(found.clip))}
+    for label, path in zip(LABELS, sounds[: len(found.people)]):
+        compared[label] = audio.load(path)
+    return plays.compared(compared)
+
+
 def shown(found, sounds):
     """Updates of everything on the page that shows who was found; sounds: a path, or None, for each label."""
     players = []
@@ -139,13 +148,25 @@ def shown(found, sounds):
         players.append(gr.Audio(path, label=label, visible=path is not None))
     choice = gr.Radio(LABELS[: len(found.people)], value=LABELS[0], visible=True)
     image = gr.Image(found.image, label=found.label)
-    return image, *players, found.words, found.numbers(), choice, found.hand
+    hand = found.hand | {"sounds": sounds}
+    return image, *players, beside(found, sounds), found.words, found.numbers(), choice, hand
 
 
 def hidden():
     """Updates of the same after all results were forgotten, and of what was said in a voice."""
     players = [gr.Audio(value=None, visible=False) for _ in LABELS]
-    return None, *players, None, None, gr.Radio([], value=None, visible=False), None, None, None
+    none = plays.compared({})
+    choice = gr.Radio([], value=None, visible=False)
+    return None, *players, none, None, None, choice, None, None, none, None
+
+
+def spoken_beside(hand, choice, sound):
+    """Update of the buttons that play a voice taken out, unless its file has gone, and the file `sound`."""
+    voice = history.present(hand["sounds"][LABELS.index(choice)])
+    sounds = {"Result": audio.load(sound)}
+    if voice:
+        sounds = {choice: audio.load(voice)} | sounds
+    return plays.compared(sounds)
 
 
 def remembered(kept, found, sounds, title, text):
@@ -178,7 +199,7 @@ def apart(voices, folder, mixture, second, people, ticked, progress, example=Non
     words = facts(voices, heard, people == "Tell me", audio.check(clip).problems)
     hand = {"voices": [speech.facts["spk_emb"].tolist() for speech in heard], "person": is_person}
     hand["fields"] = (mixture, example, second, people)
-    return Found(heard, image, figure.get_label(), words, Path(mixture).stem, hand)
+    return Found(clip, heard, image, figure.get_label(), words, Path(mixture).stem, hand)
 
 
 def callbacks(voices, folder):
@@ -223,14 +244,15 @@ def callbacks(voices, folder):
         return visitor.vector(found[LABELS.index(choice)], voices.encoder.config.D)
 
     def speak(text, hand, choice, consent, kept):
-        """The sound, a line about it, and updates of the results of this visit."""
+        """The sound, it beside the voice that was taken out, a line, and the results of this visit."""
         spk_emb = chosen(hand, choice, consent)
         speech = speaking.say(voices, text, spk_emb, TEXT)
         line = f"- {speech.facts['seconds']:.1f} s of speech in {speech.facts['took']:.2f} s"
         name = f"voice {LABELS.index(choice) + 1} {text}"
         sound = visitor.save(speech, folder, name)
         kept = history.added(kept, f"{choice}: {text}", (sound,), (*hand["fields"], text))
-        return sound, line + speaking.unread(text), *history.shown(kept)
+        pair = spoken_beside(hand, choice, sound)
+        return sound, pair, line + speaking.unread(text), *history.shown(kept)
 
     def take(tab, hand, choice, consent):
         """The voice for another tab, and the tab."""
@@ -290,6 +312,15 @@ def question(hints):
     return people, consent, go, halt, image
 
 
+def people_found(sound):
+    """A player for each voice, mixture and voices at one level, and the facts; sound: how players look."""
+    with gr.Row():
+        each = dict(visible=False, elem_classes="result", min_width=300) | sound
+        players = [gr.Audio(label=label, **each) for label in LABELS]
+    pairs = plays.build(visible=False, padding=False)
+    return *players, pairs, gr.Markdown(elem_id="people")
+
+
 def speech(page, hints):
     """Which voice is to say what, the button Speak, and {id of a tab: button that sends the voice there}."""
     voice = gr.Radio([], label=VOICE, visible=False)
@@ -317,15 +348,13 @@ def build(page):
             mixture, choice, second, example = sources(hints)
         with gr.Column(min_width=300):
             people, consent, go, halt, image = question(hints)
-    with gr.Row():
-        each = dict(visible=False, elem_classes="result", min_width=300) | sound
-        players = [gr.Audio(label=label, **each) for label in LABELS]
-    line = gr.Markdown(elem_id="people")
+    *players, pairs, line = people_found(sound)
     with gr.Row():
         with gr.Column(min_width=300):
             voice, text, say, sends = speech(page, hints)
         with gr.Column(min_width=300):
             result = gr.Audio(label="Your text in that voice", autoplay=True, elem_classes="result", **sound)
+            pair = plays.build(visible=False, padding=False)
             took = gr.Markdown()
     made = history.History(hints)
     with gr.Accordion("The vectors", open=False):
@@ -335,7 +364,8 @@ def build(page):
     extract, extract_on_page, speak, take = callbacks(page.voices, folder)
     publish(extract, example)
     hand = context.state()
-    found = [image, *players, line, numbers, voice, hand]
+    found = [image, *players, pairs, line, numbers, voice, hand]
+    spoken = [result, pair, took]
     listed = made.outputs()
     private = dict(api_visibility="private", concurrency_limit=context.OTHERS_AT_ONCE)
     run = go.click(
@@ -348,9 +378,9 @@ def build(page):
     )
     hints.stop(halt, lambda request: visitor.STOPPED, run)
     say.click(
-        hints.telling(speak, results=2 + len(listed)),
+        hints.telling(speak, results=len(spoken) + len(listed)),
         [text, hand, voice, consent, made.state],
-        [result, took, *listed, *hints.outputs()],
+        [*spoken, *listed, *hints.outputs()],
         show_progress_on=[result],
         **private | dict(concurrency_limit=context.SPEAKERS_AT_ONCE),
     )
@@ -360,6 +390,6 @@ def build(page):
             send_it, [hand, voice, consent], [page.taken, page.tabs, *hints.outputs()], **context.SENDING
         )
     fields = [mixture, choice, second, people, text]
-    made.connect(fields, [mixture, second], consent, [*found, result, took], emptied=hidden)
+    made.connect(fields, [mixture, second], consent, [*found, *spoken], emptied=hidden)
     hints.watch("Consent", [consent, mixture, second])
     permits.connect(consent, [mixture, second], folder, held=hand)

@@ -8,6 +8,7 @@ import gradio as gr
 import numpy as np
 
 from lib import audio
+from lib.audio.levels import SILENT_DB
 from lib.voices.speech import Speech
 
 COMPARED_SECONDS = 10  # of each of several sounds side by side: more is not compared, and takes long to send
@@ -27,19 +28,39 @@ def button(label, sound, kind="wav"):
     return {"label": label, "sound": address}
 
 
+def levelled(wavs):
+    """{label: wav [T]} at the highest level that all can reach without clipping.
+
+    What holds hardly any sound stays as it is: it would be hiss, and the others would be as quiet as it."""
+    loud = {}
+    for label, wav in wavs.items():
+        if audio.speech_level(wav) > SILENT_DB:
+            loud[label] = audio.normalise(wav)
+    levels = {label: audio.speech_level(wav) for label, wav in loud.items()}
+    made = dict(wavs)
+    for label, wav in loud.items():
+        gain = 10 ** ((min(levels.values()) - levels[label]) / 20)
+        made[label] = wav * np.float32(gain)
+    return made
+
+
 def side_by_side(sounds):
     """Buttons that play the beginnings of {label: (rate, wav [T])} at one level.
 
     Nothing is marked here: a result carries its mark, and what a visitor brought was not made here."""
-    cut = {label: (rate, wav[: COMPARED_SECONDS * rate]) for label, (rate, wav) in sounds.items()}
-    loud = {label: audio.normalise(wav) for label, (_, wav) in cut.items()}
-    level = min(audio.speech_level(wav) for wav in loud.values())  # which all can reach without clipping
+    cut = {label: wav[: COMPARED_SECONDS * rate] for label, (rate, wav) in sounds.items()}
     buttons = []
-    for label, (rate, _) in cut.items():
-        gain = 10 ** ((level - audio.speech_level(loud[label])) / 20)
-        sound = audio.encoded(loud[label] * np.float32(gain), rate)
-        buttons.append(button(f"Compare: {label.lower()}", sound, "flac"))
+    for label, wav in levelled(cut).items():
+        rate, _ = sounds[label]
+        buttons.append(button(f"Compare: {label.lower()}", audio.encoded(wav, rate), "flac"))
     return buttons
+
+
+def compared(sounds):
+    """Update of `build` for {label: (rate, wav [T])} side by side; one alone is not compared."""
+    if len(sounds) < 2:
+        return gr.update(value=[], visible=False)
+    return gr.update(value=side_by_side(sounds), visible=True)
 
 
 def matched(wav):

@@ -226,10 +226,10 @@ def compared(voice, sound):
     """Update of the buttons that play a clip of the voice and the file of the result, equally loud.
 
     They are not there for a voice without a clip."""
-    if not is_clip(voice):
-        return gr.update(value=[], visible=False)
-    sounds = {"Voice": (audio.RATE, audio.prepare(voice)), "Result": audio.load(sound)}
-    return gr.update(value=plays.side_by_side(sounds), visible=True)
+    sounds = {"Result": audio.load(sound)}
+    if is_clip(voice):
+        sounds = {"Voice": (audio.RATE, audio.prepare(voice))} | sounds
+    return plays.compared(sounds)
 
 
 def sentences(voices, wish, cancelled, progress):
