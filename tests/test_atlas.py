@@ -13,7 +13,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from lib import audio, training
-from lib.tabs import chart
+from lib.tabs import chart, history, said
 from lib.tabs import desk as tab
 from lib.voices import maps
 
@@ -244,11 +244,11 @@ def test_a_voice_file_comes_back_and_a_bad_one_is_refused(desk, tmp_path):
         desk.load(str(tmp_path / "elsewhere.json"), True, "dot 02", "PCA", None)
     with pytest.raises(ValueError, match="Consent: "):
         desk.load(str(path), False, "dot 02", "PCA", None)
-    for fault, (data, said) in bad_files(good).items():
+    for fault, (data, words) in bad_files(good).items():
         path.write_bytes(data)
         with pytest.raises(ValueError) as caught:  # noqa: PT011  looked at below
             desk.load(str(path), True, "dot 02", "PCA", None)
-        assert re.search(said, str(caught.value)), (fault, str(caught.value))
+        assert re.search(words, str(caught.value)), (fault, str(caught.value))
 
 
 def event(index):
@@ -356,6 +356,32 @@ def test_a_placed_voice_plays_and_comes_into_view(desk, wav):
         desk.place_on_page(None, True, "dot 03", "PCA", None)
     with pytest.raises(ValueError, match="Consent: "):
         desk.place_on_page(str(desk.folder / "mine.wav"), False, "dot 03", "PCA", None)
+
+
+def test_a_visit_keeps_what_voices_said(desk, wav):
+    """Catches a mixture that comes back as the latest one, without its settings, or as nobody's, and a voice
+    brought since that is lost."""
+    told = said.Said(desk)
+    audio.save(desk.folder / "mine.wav", audio.RATE, wav)
+    *_, kept, _, _, _ = told.speak_at_point("One.", "dot 10", "PCA", None, False, None)
+    mixed = ("dot 07", "dot 10", 0.3, 0.5, 4)
+    own, _, _, *_, kept, _, _, _ = told.mix_on_page(*mixed, "Two.", "PCA", None, True, kept)
+    later = ("dot 10", "dot 40", 0.5, 0.0, 1)
+    own, _, _, *_, kept, _, _, _ = told.mix_on_page(*later, "Three.", "PCA", own, False, kept)
+    clip = str(desk.folder / "mine.wav")
+    own, *_, kept, box, choice, _ = told.place_on_page(clip, True, "dot 03", "PCA", own, kept)
+    names = ["my voice: The kettle", "the mixture: Three.", "the mixture: Two.", "dot 10: One."]
+    assert all(f"{4 - i}. {name}" in result.label for i, (name, result) in enumerate(zip(names, kept)))
+    assert box.visible and len(choice.choices) == 4
+    back, name, *rest = told.use(kept[2].label, kept, "dot 01", "dot 02", "PCA", own)
+    assert (name, *rest[:6]) == ("the mixture", *mixed, "Two.") and set(back) == {tab.MIXED, tab.MINE}
+    assert desk.is_person(name, back) and not desk.is_person(name, own)
+    assert [(box["value"], box["visible"]) for box in rest[6:8]] == [(False, True), (False, True)]
+    same, name, one, two, *rest = told.use(kept[3].label, kept, "dot 11", "dot 40", "PCA", own)
+    assert same == own and (name, one, two, rest[3]) == ("dot 10", "dot 11", "dot 40", "One.")
+    assert rest[:3] == [gr.skip()] * 3, "the sliders are of the last mixture, and stay"
+    with pytest.raises(ValueError, match=history.TITLE):
+        told.use("9. nobody", kept, "dot 01", "dot 02", "PCA", own)
 
 
 def test_a_box_is_there_where_a_real_person_speaks(desk):

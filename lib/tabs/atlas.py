@@ -4,7 +4,7 @@ import functools
 
 import gradio as gr
 
-from lib.tabs import about, chart, context, desk, endpoints, permits, speak, visitor
+from lib.tabs import about, chart, context, desk, endpoints, history, permits, said, speak, visitor
 from lib.tabs.hints import Hints
 
 NAME, NEEDS = "Atlas", ("speaker_encoder", "tts", "atlas")
@@ -28,6 +28,7 @@ class Parts:
                 self.map(atlas)
             with gr.Column(scale=2, min_width=300):
                 self.hand()
+        self.made = history.History(self.hints)
         with gr.Row():
             with gr.Column(min_width=300):
                 self.mixture()
@@ -159,7 +160,8 @@ def connect_map(parts, at):
 
 
 def connect_speech(parts, at):
-    """Connect what speaks to the functions of the desk `at`."""
+    """Connect what speaks to the functions of `at`, a said.Said."""
+    listed = parts.made.outputs()
     private = dict(
         api_visibility="private",
         show_progress="minimal",
@@ -167,43 +169,54 @@ def connect_speech(parts, at):
         concurrency_limit=context.SPEAKERS_AT_ONCE,
     )
     how = [parts.method, parts.own]
+    shown = [parts.sound, parts.facts, *listed]
     parts.say.click(
-        parts.hints.telling(at.speak_at_point, 2),
-        [parts.words, parts.chosen, *how, parts.allowed],
-        [parts.sound, parts.facts, *parts.hints.outputs()],
+        parts.hints.telling(at.speak_at_point, len(shown)),
+        [parts.words, parts.chosen, *how, parts.allowed, parts.made.state],
+        [*shown, *parts.hints.outputs()],
         **private,
     )
     asked = [parts.hear.click, parts.share.release, parts.noise.release, parts.draw.release]
-    mixed = [parts.own, parts.chosen, parts.sound, parts.picture, parts.facts, parts.file]
+    ends = [parts.one, parts.two]
+    sliders = [parts.share, parts.noise, parts.draw]
+    scene = [parts.picture, parts.facts, parts.file]
+    mixed = [parts.own, parts.chosen, parts.sound, *scene, *listed]
     gr.on(
         asked,
         parts.mixing.telling(at.mix_on_page, len(mixed)),
-        [parts.one, parts.two, parts.share, parts.noise, parts.draw, parts.words, *how, parts.allowed_mix],
+        [*ends, *sliders, parts.words, *how, parts.allowed_mix, parts.made.state],
         [*mixed, *parts.mixing.outputs()],
         **private,
     )
+    parts.made.connect_list([parts.sound])
+    boxes = [parts.allowed, parts.allowed_mix]
+    filled = [parts.own, parts.chosen, *ends, *sliders, parts.words, *boxes, *scene]
+    parts.made.connect_again(at.use, [*ends, *how], filled)
 
 
 def connect_outside(parts, at, page):
-    """Connect what comes from outside, and what leaves for another tab, to the functions of the desk `at`."""
-    hints = parts.bringing
+    """Connect what comes from outside, and what leaves for another tab, to the functions of `at`, a Said."""
+    hints, listed = parts.bringing, parts.made.outputs()
     view = [parts.two, parts.method, parts.own]
     answer = [parts.own, parts.chosen, parts.one, parts.two, parts.sound]
     answer += [parts.picture, parts.facts, parts.file]
     shown, count = [*answer, *hints.outputs()], len(answer)
+    spoken = [*answer, *listed]
     private = dict(api_visibility="private", show_progress="minimal", show_progress_on=[parts.sound])
     private |= dict(concurrency_limit=context.OTHERS_AT_ONCE)
+    how = [parts.consent, *view, parts.made.state]
+    heard = [*spoken, *hints.outputs()]
     parts.place.click(
-        hints.telling(at.place_on_page, count), [parts.clip, parts.consent, *view], shown, **private
+        hints.telling(at.place_on_page, len(spoken)), [parts.clip, *how], heard, **private
     )
-    parts.load.upload(hints.telling(at.load, count), [parts.load, parts.consent, *view], shown, **private)
+    parts.load.upload(hints.telling(at.load, len(spoken)), [parts.load, *how], heard, **private)
     parts.send.click(
-        parts.hints.telling(at.send, 2),
+        parts.hints.telling(at.desk.send, 2),
         [parts.chosen, parts.own],
         [page.taken, page.tabs, *parts.hints.outputs()],
         **context.SENDING,
     )
-    page.taken.change(hints.telling(at.receive, count), [page.taken, *view], shown, **context.LIGHT)
+    page.taken.change(hints.telling(at.desk.receive, count), [page.taken, *view], shown, **context.LIGHT)
     brought = [parts.clip.upload, parts.clip.stop_recording, parts.clip.clear]
     emptied = dict(js="() => false", trigger_mode="multiple") | context.LIGHT
     gr.on(brought, None, None, parts.consent, **emptied)
@@ -276,6 +289,7 @@ def build(page):
     publish(at, parts.own)  # first: names go to who comes first
     watch(parts)
     connect_map(parts, at)
-    connect_speech(parts, at)
-    connect_outside(parts, at, page)
+    speaking = said.Said(at)
+    connect_speech(parts, speaking)
+    connect_outside(parts, speaking, page)
     about.build(about.line(card, "atlas"), "atlas")

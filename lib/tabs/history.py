@@ -131,15 +131,11 @@ class History:
         """Let the buttons work.
 
         fields: components in the order of Result.fields; clips: those of them that hold an upload, which may
-        be gone.  consent: the box, which an earlier tick does not fill.  results: components that show the
-        last result, and are emptied with the list.  taken: the gr.State of a voice from another tab, where
-        the tab takes one.  emptied(): what the results hold then; by default nothing, each of them."""
+        be gone.  consent: the box, which an earlier tick does not fill.  taken: the gr.State of a voice from
+        another tab, where the tab takes one.  results, emptied: as `connect_list` has them."""
+        self.connect_list(results, emptied)
         are_clips = [field in clips for field in fields]
         sends = [taken] if taken else []
-        emptied = emptied or (lambda: [None] * len(results))
-
-        def play(label, kept):
-            return [chosen(kept, label).paths[0]]
 
         def use(label, kept):
             result = chosen(kept, label)
@@ -153,22 +149,36 @@ class History:
                 values.append(again(result.taken))
             return values
 
+        self.connect_again(use, [], [*fields, consent, *sends])
+
+    def connect_again(self, use, more, filled):
+        """Let the button work that uses a result again: use(label, results, *more) fills the components."""
+        self.again.click(
+            self.hints.telling(use, len(filled)),
+            [self.choice, self.state, *more],
+            [*filled, *self.hints.outputs()],
+            **context.SENDING,
+        )
+
+    def connect_list(self, results, emptied=None):
+        """Let the list play, and the button empty it.
+
+        results: components that show the last result, and are emptied with the list.  emptied(): what they
+        hold then; by default nothing, each of them."""
+        emptied = emptied or (lambda: [None] * len(results))
+
+        def play(label, kept):
+            return [chosen(kept, label).paths[0]]
+
         def empty(kept):
             forget(kept)
             return *emptied(), *shown(())
 
-        filled = [*fields, consent, *sends]
         self.choice.input(
             self.hints.telling(play, 1),
             [self.choice, self.state],
             [self.sound, *self.hints.outputs()],
             **context.LIGHT,
-        )
-        self.again.click(
-            self.hints.telling(use, len(filled)),
-            [self.choice, self.state],
-            [*filled, *self.hints.outputs()],
-            **context.SENDING,
         )
         self.clear.click(empty, self.state, [*results, *self.outputs()], **context.LIGHT)
         self.hints.watch(TITLE, [self.choice])

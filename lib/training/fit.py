@@ -76,8 +76,7 @@ def fit(step, nets, optims, draw, steps, folder=None, *, weights, rate=None, ema
     nets, optims = prepared(acc, nets, optims)
     average = averaged(acc.unwrap_model(nets[ema]), ema_decay) if ema else None
     progress = Progress()
-    kept = [progress, average] if ema else [progress]
-    acc.register_for_checkpointing(*kept)
+    acc.register_for_checkpointing(progress, *([average] if ema else []))
     resume(acc, folder)
     last = steps if stop_after is None else min(steps, progress.step + stop_after)
     data = Batches(draw, seed, acc.process_index, acc.num_processes)
