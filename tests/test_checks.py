@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from lib import audio
-from lib.data import corpus
+from lib.data import corpus, noisy
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,19 @@ def test_check_finds_no_voice_in_noise(level):
     for wav in (noise, audio.narrow(noise, 1000)):
         report = audio.check((16000, wav))
         assert report.fatal and "No voice found" in report.problems[0]
+
+
+def test_check_finds_no_voice_in_what_hums_or_beeps():
+    """Catches a test tone that is somebody's voice; what may be a whisper is taken, and told about."""
+    rng = np.random.default_rng(0)
+    beep = np.sin(2 * np.pi * 440 * np.arange(80000) / 16000)
+    for wav in (beep, noisy.hum(rng, 80000)):
+        report = audio.check((16000, (0.1 * wav).astype("float32")))
+        assert report.fatal and "only a steady tone" in report.problems[0]
+    syllables = np.repeat([0.1, 1e-3] * 10, 4000)
+    whisper = syllables * rng.standard_normal(80000)
+    report = audio.check((16000, whisper.astype("float32")))
+    assert not report.fatal and "Hardly any voice found" in report.problems[0]
 
 
 def test_check_raises_nothing_for_hopeless_clips():

@@ -88,12 +88,17 @@ def test_a_playlist_opens_nothing(tmp_path):
 
 
 def test_a_wav_whose_size_nobody_filled_in_is_read_to_its_end():
-    """Catches a recorder that was switched off: size 0 in its header, and all of the sound behind it."""
-    data = bytearray(encoded(tone(), 16000, "WAV"))
-    data[40:44] = bytes(4)
-    for riff in (data[4:8], bytes(4), b"\xff" * 4):
-        data[4:8] = riff
-        assert np.array_equal(audio.load(bytes(data))[1], audio.load(encoded(tone(), 16000, "WAV"))[1])
+    """Catches a recorder that was switched off: size 0 or that of its first second in its header, and all of
+    the sound behind it; what other programs write behind the sound is none."""
+    whole = encoded(tone(), 16000, "WAV")
+    data = bytearray(whole)
+    for size in (0, 2000):
+        data[40:44] = size.to_bytes(4, "little")
+        for riff in (data[4:8], bytes(4), b"\xff" * 4):
+            data[4:8] = riff
+            assert np.array_equal(audio.load(bytes(data))[1], audio.load(whole)[1])
+    words = b"LIST" + (9000).to_bytes(4, "little") + bytes(9000)
+    assert np.array_equal(audio.load(whole + words)[1], audio.load(whole)[1])
 
 
 @pytest.mark.parametrize("suffix", ["ogg", "mp3", "flac", "wav"])

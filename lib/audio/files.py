@@ -19,7 +19,7 @@ MAX_CHANNELS = 32  # an array [n, T] with more columns than that holds its chann
 BLOCK = 1600  # samples that are read at once from a file with a broken end
 WHOLE = 0.9  # of what its header promises a file must hold
 ENDLESS = 0x7FFFF000  # bytes; who streams a wav does not know its size and writes that much or more
-UNSIZED = 4096  # bytes behind a data chunk of size 0: with more it is a size that nobody filled in
+UNSIZED = 4096  # bytes behind the end that a header gives: with more, nobody filled the size in
 PIECE = 10  # s that are written at once: the Vorbis encoder of libsndfile keeps a piece on its stack
 # Channel that holds no speech but the rumble of a film, by number of channels: 5.1 and 7.1.
 LFE = {6: 3, 8: 3}
@@ -166,17 +166,24 @@ def _wav_cut_off(data):
 
 
 def _sized(data):
-    """The bytes of a wav file whose data chunk says size 0, with the size put in: a recorder was switched
-    off.
+    """The bytes of a wav file whose data chunk says too small a size, with the size put in: a recorder was
+    switched off before it wrote how long the sound became.
     """
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         return data
     at, size = _data_chunk(data)
     rest = len(data) - at - 8
-    if size or rest < UNSIZED:
+    end = at + 8 + size + size % 2
+    if rest - size < UNSIZED or (size and _is_chunk(data, end)):
         return data
     whole = (len(data) - 8).to_bytes(4, "little")
     return data[:4] + whole + data[8:at + 4] + rest.to_bytes(4, "little") + data[at + 8:]
+
+
+def _is_chunk(data, at):
+    """Whether another chunk of a wav file begins here, as behind sound that ends where its header says."""
+    size = int.from_bytes(data[at + 4:at + 8], "little")
+    return data[at:at + 4].isascii() and data[at:at + 4].decode().isprintable() and at + size <= len(data)
 
 
 def _ogg_cut_off(data):
