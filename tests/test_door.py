@@ -126,6 +126,11 @@ def test_a_clip_is_uploaded_and_never_fetched(server, value):
         (b"[" * 100_000, 400, "no JSON"),
         (b"\xff\xfe", 400, "no JSON"),
         (b'{"data": ["' + b"a" * 1_100_000 + b'"]}', 413, "over 1 MB"),
+        (b'{"data": ["a", {"path": "a\\u0000.wav"}, true, 0, 1, 0.3]}', 422, "upload it again"),
+        (b'{"data": ["a", {"path": 5}, true, 0, 1, 0.3]}', 422, "upload it again"),
+        (b'{"data": [], "fn_index": 99999}', 404, "no function of this number"),
+        (b'{"data": [], "fn_index": "1"}', 404, "no function of this number"),
+        (b'{"data": [], "fn_index": [1]}', 404, "no function of this number"),
     ],
 )
 def test_odd_requests_get_a_plain_answer(server, body, status, words):

@@ -94,7 +94,7 @@ def test_the_door_tells_who_has_to_wait(clock):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"{}"})
 
-    door = Door(app, {"localhost"}, {"speak"})
+    door = Door(app, {"localhost"}, {"speak"}, {0})
     door.pace = pace.Pace(rate=60, clock=clock)
     paths = ("/gradio_api/queue/join", "/gradio_api/call/speak", "/gradio_api/upload")
 

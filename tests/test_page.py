@@ -216,3 +216,10 @@ def test_only_a_tick_is_consent(ticked):
     with pytest.raises(visitor.WrongField, match="Consent: "):
         permits.require(ticked)
     permits.require(True)
+
+
+def test_a_text_is_checked_beside_whatever_the_slider_holds():
+    """Catches a line beside a field that falls over a value of another kind."""
+    for speed in ({"value": 1}, None, [1.0], "1", float("nan")):
+        with pytest.raises(visitor.WrongField, match="Speed: "):
+            speak.check_text(TWO, speed)

@@ -55,7 +55,8 @@ class Refused(Exception):
 def middleware(app, server_name=None):
     """The door as gradio's launch takes it (app_kwargs) for the gr.Blocks `app`."""
     public = {function.api_name for function in app.fns.values() if function.api_visibility == "public"}
-    return {"middleware": [Middleware(Door, hosts=own_hosts(server_name), public=public)]}
+    door = Middleware(Door, hosts=own_hosts(server_name), public=public, numbers=set(app.fns))
+    return {"middleware": [door]}
 
 
 def own_hosts(server_name=None):
@@ -93,18 +94,29 @@ def is_url(path):
 
 
 def check_values(value):
-    """Raise Refused where a JSON value holds a file that lies elsewhere (gradio would fetch it)."""
+    """Raise Refused where a JSON value holds a file that lies elsewhere (gradio would fetch it), or none."""
     if isinstance(value, dict):
-        if isinstance(value.get("path"), str) and is_url(value["path"]):
-            raise Refused(403, "A clip must be uploaded; an address of one is not fetched.")
+        check_path(value.get("path"))
         value = list(value.values())
     if isinstance(value, list):
         for part in value:
             check_values(part)
 
 
+def check_path(path):
+    """Raise Refused unless a path may be that of an upload; None is no path."""
+    if path is None:
+        return
+    if not isinstance(path, str) or "\0" in path:
+        raise Refused(422, "A clip is named by the path that its upload gave: upload it again.")
+    if is_url(path):
+        raise Refused(403, "A clip must be uploaded; an address of one is not fetched.")
+
+
 def check_json(data):
-    """Raise Refused unless bytes are JSON of finite numbers, whole characters and files of this app."""
+    """Give what bytes hold.
+
+    Raises Refused unless they are JSON of finite numbers, whole characters and files of this app."""
 
     def no_number(word):
         raise Refused(422, f"{word} is no number here: choose one within the limits of the field.")
@@ -117,13 +129,19 @@ def check_json(data):
         raise Refused(422, "The text holds half a character (a lone surrogate): type it again.") from error
     except (ValueError, RecursionError) as error:
         raise Refused(400, "This request is no JSON that can be read.") from error
+    return value
 
 
 class Door:
-    """ASGI middleware.  hosts: names under which the app is met.  public: names of its public functions."""
+    """ASGI middleware.
 
-    def __init__(self, app, hosts, public):
-        self.app, self.hosts, self.public = app, hosts, public
+    hosts: names under which the app is met.  public: names of its public functions.  numbers: of all."""
+
+    def __init__(self, app, hosts, public, numbers):
+        self.app = app
+        self.hosts = hosts
+        self.public = public
+        self.numbers = numbers
         self.pace = pace.Pace()
 
     async def __call__(self, scope, receive, send):
@@ -198,8 +216,14 @@ class Door:
             data += message.get("body", b"")
             more = message.get("more_body", False)
         if data:
-            check_json(data)
+            self.check_number(check_json(data))
         return replayed(data, receive)
+
+    def check_number(self, value):
+        """Raise Refused where a request asks for a function by a number that none has."""
+        number = value.get("fn_index") if isinstance(value, dict) else None
+        if number is not None and (not isinstance(number, int) or number not in self.numbers):
+            raise Refused(404, "There is no function of this number: load the page again.")
 
 
 def counted(receive, limit):

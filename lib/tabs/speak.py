@@ -118,6 +118,7 @@ def write(folder, speech, words=""):
 
 def check_text(words, speed=1.0, name=TEXT):
     """Raise WrongField, by the name of its field, for text that is missing, unspeakable or too long."""
+    speed = visitor.number(speed, "Speed", SLOWEST, FASTEST)
     with visitor.field(name):
         check_request(words, speed, 0.0)
         visitor.length(words, speed)
