@@ -15,6 +15,7 @@ from lib.tabs import about, context, home, look, plays
 ROOT = Path(__file__).parent.parent
 AA = 4.5  # contrast of text; 3 of edges (WCAG 2.2, 1.4.3 and 1.4.11)
 EDGE = 3
+LINE = 110  # characters, as in Python
 
 
 def contrast(one, two):
@@ -99,3 +100,8 @@ def test_a_page_without_a_map_has_a_first_tab(tiny_voices):
     assert any(home.STORY in text for text in words)
 
 
+def test_no_line_of_the_style_sheets_and_scripts_scrolls_sideways():
+    """Catches what ruff does not read."""
+    for path in (*look.HERE.glob("*.css"), *look.HERE.glob("*.js")):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            assert len(line) <= LINE, f"{path.name}, line {number}"

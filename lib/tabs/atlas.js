@@ -1,6 +1,8 @@
-// The map of the tab Atlas: nearest-dot picking for mouse and thumb, arrow keys and Enter.  gradio gives element, trigger, props, watch.
+// The map of the tab Atlas: nearest-dot picking for mouse and thumb, arrow keys and Enter.
+// gradio gives element, trigger, props, watch.
 let at = -1, chosen = -1;  // where the ring is, and whose voice was asked for last
-const points = () => [...element.querySelectorAll('.point')].map((dot, i) => ({dot, i, x: +dot.getAttribute('x'), y: +dot.getAttribute('y')}));
+const place = (dot, i) => ({dot, i, x: +dot.getAttribute('x'), y: +dot.getAttribute('y')});
+const points = () => [...element.querySelectorAll('.point')].map(place);
 const best = (cost) => points().map((p) => [cost(p), p.i]).sort((a, b) => a[0] - b[0])[0];
 const ring = () => {  // the picture is drawn anew after every answer: this puts the ring back
   const point = points()[at], circle = element.querySelector('.ring');
@@ -21,7 +23,8 @@ const nearest = (event) => {  // thumbs are wider than dots: the nearest within 
 element.addEventListener('mousemove', nearest);
 element.addEventListener('click', (event) => nearest(event) && choose());
 element.addEventListener('keydown', (event) => {
-  const step = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[event.key], from = points()[Math.max(at, 0)];
+  const steps = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
+  const step = steps[event.key], from = points()[Math.max(at, 0)];
   if (!event.target.closest('svg.map') || !(step || event.key === 'Enter' || event.key === ' ')) return;
   event.preventDefault();
   if (!step && at >= 0) return choose();

@@ -1,4 +1,5 @@
-// Plays the sentences of a text one after the other, as they come.  gradio gives element, trigger, props, watch.
+// Plays the sentences of a text one after the other, as they come.
+// gradio gives element, trigger, props, watch.
 let run = null, next = 0, sound = null;
 const given = () => props.value || {sounds: [], of: 0};
 const tell = () => {  // the template is drawn anew after every answer
@@ -14,10 +15,12 @@ const play = () => {
   }
   tell();
 };
-watch(Object.keys(props), () => {  // a quoted name of a prop here would become an event of the component in Python
+// A quoted name of a prop here would become an event of the component in Python.
+watch(Object.keys(props), () => {
   if (given().run !== run) { hush(); run = given().run; next = 0; }
   play();
 });
 element.addEventListener('click', (event) => event.target.closest('.stream button') && hush());
 window.addEventListener('voice-atlas-stop', hush);
-document.addEventListener('click', (event) => event.target.closest('.result') && hush());  // one sound at a time
+// One sound at a time.
+document.addEventListener('click', (event) => event.target.closest('.result') && hush());

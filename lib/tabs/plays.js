@@ -1,11 +1,13 @@
-// Buttons that play one sound each, and tell nothing of it: no waveform, no time, no name.  gradio gives element, props, watch.
+// Buttons that play one sound each, and tell nothing of it: no waveform, no time, no name.
+// gradio gives element, props, watch.
 let sound = null, at = -1;
-const show = () => element.querySelectorAll('.plays button').forEach((button, i) => button.setAttribute('aria-pressed', i === at));
+const buttons = () => [...element.querySelectorAll('.plays button')];
+const show = () => buttons().forEach((button, i) => button.setAttribute('aria-pressed', i === at));
 const hush = () => { if (sound) sound.pause(); sound = null; at = -1; show(); };
 element.addEventListener('click', (event) => {
   const button = event.target.closest('.plays button');
   if (!button) return;
-  const number = [...element.querySelectorAll('.plays button')].indexOf(button), again = number === at;
+  const number = buttons().indexOf(button), again = number === at;
   window.dispatchEvent(new Event('voice-atlas-stop'));  // one sound at a time, on the whole page
   if (again) return;
   sound = new Audio(props.value[number].sound); at = number; show();
@@ -13,4 +15,5 @@ element.addEventListener('click', (event) => {
   sound.play().catch(hush);
 });
 window.addEventListener('voice-atlas-stop', hush);
-watch(Object.keys(props), hush);  // a quoted name of a prop here would become an event of the component in Python
+// A quoted name of a prop here would become an event of the component in Python.
+watch(Object.keys(props), hush);
