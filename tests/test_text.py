@@ -99,6 +99,8 @@ READINGS = {
     "telephone zero three zero, one two three four five six",
     "max. 10, min. 5, 5 min. walk": "maximum ten, minimum five, five minutes walk",
     "near St. Mary's St.": "near Saint Mary's Street",
+    "C++ and C#, at 20:00h, 5 in. of rain": "C plus plus and C sharp, at twenty hundred hours, "
+    "five inches of rain",
 }
 ROWS = json.loads(
     (Path(__file__).parent / "data" / "texts.json").read_text()

@@ -60,6 +60,7 @@ def _english(text):
     text = re.sub(r"\bhttps?://(?:www\.)?", "", text)
     text = re.sub(r"(?<=[A-Za-z]{2})\.(?=[a-z]{2,}\b)", " dot ", text)  # example.com
     text = re.sub(r"\b([CF])#", r"\1 sharp", text)
+    text = re.sub(r"\b([CG])\+\+", r"\1 plus plus", text)
     text = written_out(text)
     text = re.sub(r"(?<=\d)\s?\*\s?(?=\d)", " times ", text)
     text = re.sub(r"<\s?(?=\d)|\s<\s", " less than ", text)

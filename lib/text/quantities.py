@@ -295,6 +295,7 @@ _AMOUNTS = (
 )
 _TIMES = (
     (r"\b0(\d)([0-5]\d)(?= hours\b)", _early),
+    (r"(?<=\d:\d\d)\s?h(?:rs?)?\b", " hours"),
     (r"(?<=:\d\d)\s?-\s?(?=\d{1,2}:\d\d)", " to "),
     (rf"(?<=M)\s?-\s?(?=\d)|(?<=\d)\s?-\s?(?=\d{{1,2}}(?::\d\d)?\s{_HALF})", " to "),
     (r"\b(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d))?(?![\d:])"
@@ -311,7 +312,7 @@ _QUANTITIES = (
     (rf"({NUMBER})\s?({_any(UNITS)})\s?-\s?(?=(?:{NUMBER})\s?\2(?!\w))", r"\1-"),
     (r"(?<![\w-])-(?=\.?\d)", "minus "),
     (rf"({NUMBER})\ss\b", r"\1 seconds"),
-    (rf"({NUMBER})\s?in\.?(?=\s(?:long|wide|tall|high|deep|thick)\b)", r"\1 inches"),
+    (rf"({NUMBER})\s?in(?:\.?(?=\s(?:long|wide|tall|high|deep|thick)\b)|\.(?=\sof\b))", r"\1 inches"),
     (rf"{_RANGE}\s?(?P<unit>{_any(UNITS)})(?:\^(?P<power>[23]))?(?![\w°^])"
      rf"(?:\.(?=\s(?-i:[a-z])|[,;:]))?{_PER}", _unit),
     (rf"({NUMBER})e([-+]?\d+)\b", r"\1 times ten^\2"),
