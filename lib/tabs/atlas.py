@@ -63,6 +63,7 @@ class Parts:
             autoplay=True,
             buttons=["download"],
             waveform_options=context.colours(),
+            elem_classes="result",
         )
         self.chosen = gr.Dropdown(self.names, value=None, label=desk.HAND)
         self.hints.beside(desk.HAND)

@@ -204,9 +204,8 @@ def build(page):
     )
     hints = Hints()
     state = context.state()
-    with gr.Row():
-        kind = gr.Radio(list(KINDS), value=next(iter(KINDS)), label=TEST, scale=3)
-        begin = gr.Button("Start", variant="primary", min_width=120)
+    kind = gr.Radio(list(KINDS), value=next(iter(KINDS)), label=TEST)
+    begin = gr.Button("Start", variant="primary")
     hints.beside(TEST)
     asked = gr.Markdown(elem_id="asked")
     players = plays.build(visible=False, elem_id="trial")
