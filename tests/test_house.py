@@ -179,6 +179,11 @@ def test_the_figures_of_the_encoder_and_the_codec_are_those_of_the_cards():
     codec, encoder = card("codec")["figures"], card("speaker_encoder")["figures"]
     heard = card("flow_vae")["figures"]["wer_of_the_source"]
     assert f"confuses {100 * encoder['eer']:.1f} % of" in README
+    referee = card("referee")["figures"]
+    order = referee["rank_correlation"]
+    agrees = f"{order['referee']:.3f}; our encoder's: {order['speaker_encoder']:.3f}"
+    assert f"confuses {100 * referee['eer']:.1f} % of those pairs" in README
+    assert agrees in README.replace("\n", " ")
     assert f"mishears {100 * heard:.0f} % of the recordings" in README
     for figures in (codec, card("harmonic")["figures"]):
         assert f"{figures['ovrl']:.2f} of the {figures['of_the_recordings']['ovrl']:.2f}" in README

@@ -42,7 +42,19 @@ def figures(wav):
     return [show.spectrogram(wav), show.spectrogram(wav, kind="spec"), show.sound(wav, title="A sentence"),
             show.alignment(np.eye(5, 9), list("hello")), show.losses(log), mixture(),
             show.voices(rng.standard_normal((60, 2)), np.repeat(["a", "b", "c"], 20)),
-            show.scores(rng.standard_normal(300), np.arange(300) < 90, 0.2)]
+            show.scores(rng.standard_normal(300), np.arange(300) < 90, 0.2),
+            show.mistakes({"one": rng.standard_normal(300)}, np.arange(300) < 90, "Every threshold")]
+
+
+def test_the_mistakes_of_a_perfect_encoder_meet_in_the_corner():
+    """Catches the two axes or the two kinds of pairs in each other's place."""
+    labels = np.arange(100) < 20
+    blind = np.random.default_rng(0).permutation(100)
+    perfect, guess = show.mistakes({"perfect": labels + 0.0, "guess": blind}, labels).axes[0].lines
+    assert np.hypot(*perfect.get_data()).min() == 0
+    assert np.hypot(*guess.get_data()).min() > 30
+    let_in, turned_away = guess.get_data()
+    assert (np.diff(let_in) <= 0).all() and (np.diff(turned_away) >= 0).all()
 
 
 def test_every_figure_has_labelled_axes_an_alternative_text_and_fits_into_a_notebook(wav):

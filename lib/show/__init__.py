@@ -12,6 +12,7 @@ from lib.show.plots import (
     figure,
     label,
     losses,
+    mistakes,
     scores,
     spectrogram,
     voices,
@@ -21,6 +22,6 @@ from lib.show.widgets import exercise, sliders
 __all__ = [
     "COLOURS", "LINES", "MARKERS", "PEOPLE", "PICTURE_BYTES", "Shown", "alignment", "display",
     "draw_mixture", "draw_spectrogram", "exercise", "figure", "in_notebook", "label", "losses",
-    "picture", "player", "scores", "sliders", "sound", "spectrogram", "spectrograms", "table",
+    "mistakes", "picture", "player", "scores", "sliders", "sound", "spectrogram", "spectrograms", "table",
     "voices",
 ]

@@ -16,6 +16,7 @@ MEL_TICKS = (250, 500, 1000, 2000, 4000)  # Hz
 FLOOR = 1e-5  # of magnitudes, before the logarithm
 DB_PER_NEPER = 20 / np.log(10)  # log-mels are natural logarithms of magnitudes
 MOST_NAMES = 60  # tokens on an axis; more cannot be read
+THRESHOLDS = 300  # at which the mistakes of an encoder are counted: the line looks smooth
 LINE_HEIGHT = 0.16  # inches of a token in an alignment
 
 
@@ -187,4 +188,21 @@ def scores(values, labels, threshold=None, title=""):
     axis.legend(fontsize=8, frameon=False)
     label(axis, "cosine of two clips", "density", title)
     fig.set_label(f"{title or 'Scores'}: {labels.sum()} pairs of one person, {(~labels).sum()} of two.")
+    return fig
+
+
+def mistakes(scores, labels, title=""):
+    """Figure of both mistakes at every threshold, a line for each encoder: nearer to the corner is better.
+
+    scores: {name: cosines [n]} of the same pairs, labels 1 where both clips are of one speaker."""
+    labels = np.asarray(labels).astype(bool)
+    fig, axis = figure(width=5, height=4)
+    for i, (name, values) in enumerate(scores.items()):
+        thresholds = np.quantile(values, np.linspace(0, 1, THRESHOLDS))
+        let_in = [100 * (values[~labels] >= threshold).mean() for threshold in thresholds]
+        turned_away = [100 * (values[labels] < threshold).mean() for threshold in thresholds]
+        axis.plot(let_in, turned_away, color=COLOURS[i], linestyle=LINES[i % len(LINES)], label=name)
+    axis.legend(fontsize=8, frameon=False)
+    label(axis, "strangers let in (%)", "people turned away (%)", title)
+    fig.set_label(f"{title or 'Mistakes'}: strangers let in against people turned away, {', '.join(scores)}.")
     return fig

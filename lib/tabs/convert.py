@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 from lib import audio, show
-from lib.tabs import about, context, endpoints, history, permits, plays, rates, speak, visitor
+from lib.tabs import about, context, endpoints, history, likeness, permits, plays, rates, speak, visitor
 from lib.tabs.hints import Hints
 from lib.voices.convert import JUDGED
 from lib.voices.convert import NEEDS as MODELS
@@ -48,19 +48,13 @@ def report(source, taken=None):
     return f"**This source is fine:** {seconds:.1f} s."
 
 
-def facts(voices, speech, spk_emb, source, lines):
+def facts(voices, speech, voice, source, lines):
     """Lines of Markdown for a careful visitor: whose voice it is now, how fast it came; then `lines`."""
-    card, own = voices.bundle.card(speech.facts["model"]), voices.embed(source)
-    try:
-        result = voices.embed((speech.rate, speech.wav))
-        alike = f"{result @ spk_emb:.2f} to the voice asked for, {result @ own:.2f} to the source"
-    except ValueError:
-        alike = "not measured, as the result is too short or silent"
+    card = voices.bundle.card(speech.facts["model"])
     made = speech.facts
     length = f"{made['seconds']:.1f} s of sound in {made['took']:.2f} s"
     lines = [
-        f"**Similarity of the result** {alike} (cosine by our own encoder; "
-        f"source and voice: {own @ spk_emb:.2f})",
+        likeness.between(voices, speech, voice, source),
         f"**Real-time factor** {made['real_time_factor']:.3f} ({length})",
         f"**Strength** {made['strength']:g}, **pitch** {made['pitch']:g} and {made['semitones']:+g} "
         f"semitones, **detail** {made['detail']:g}, **seed** {made['seed']}",
@@ -126,7 +120,7 @@ def converted(voices, folder, fields, settings, taken, cancelled, progress):
     if needs_consent:
         permits.require(ticked)
     progress(0, desc="listening to both clips")
-    voice, spk_emb, _ = speak.borrowed(voices, target, taken, folder)
+    voice, _, _ = speak.borrowed(voices, target, taken, folder)
     speech = voices.convert(
         clip,
         voice,
@@ -142,7 +136,7 @@ def converted(voices, folder, fields, settings, taken, cancelled, progress):
         problems = notes(clip, voice)
     sounds["Result"] = (speech.rate, speech.wav)
     name = f"{Path(source).stem} as {speak.named(target, taken)}"
-    lines = facts(voices, speech, spk_emb, clip, problems)
+    lines = facts(voices, speech, voice, clip, problems)
     lines += rates.line(voices, speech)
     return Converted(write(folder, speech, sounds, name), lines, sounds, name)
 
@@ -275,7 +269,7 @@ def publish(convert, example):
         gives = [
             endpoints.sound("Speech", "The sound, a wav file"),
             endpoints.picture("Spectrograms", "Mel spectrograms of source, voice and result, a png file"),
-            endpoints.words("Facts", "Markdown: similarity, real-time factor, settings, notes on the clips"),
+            endpoints.words("Facts", "Markdown: likeness, real-time factor, settings, notes on the clips"),
         ]
         endpoints.publish(convert, takes, gives, "convert", concurrency_limit=context.OTHERS_AT_ONCE)
 

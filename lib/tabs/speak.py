@@ -7,11 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
-import numpy as np
 
 from lib import audio, show, text
 from lib.data import corpus
-from lib.tabs import about, context, endpoints, history, permalink, permits, player, plays, rates, visitor
+from lib.tabs import (
+    about,
+    context,
+    endpoints,
+    history,
+    likeness,
+    permalink,
+    permits,
+    player,
+    plays,
+    rates,
+    visitor,
+)
 from lib.tabs.hints import Hints
 from lib.voices.speak import CHECKPOINTS, FASTEST, LIMIT, SLOWEST, check_request, prosody_of
 from lib.voices.speech import is_clip, joined
@@ -88,19 +99,12 @@ def reporter(report, folder):
     return call
 
 
-def facts(voices, speech, took, spk_emb, notes):
+def facts(voices, speech, took, voice, notes):
     """Lines of Markdown for a careful visitor: how alike, how fast, from what; then `notes`."""
-    card, tts = voices.bundle.card("speaker_encoder"), voices.bundle.card(CHECKPOINTS[speech.facts["model"]])
-    eer = card["figures"].get("eer")
-    error = "not measured" if eer is None else f"{100 * eer:.1f} %"
-    try:
-        alike = f"{voices.similarity(speech, spk_emb):.2f} of 1"
-    except ValueError:  # one short word is less than the encoder needs
-        alike = "not measured, as the result is too short,"
+    tts = voices.bundle.card(CHECKPOINTS[speech.facts["model"]])
     seconds = speech.facts["seconds"]
     lines = [
-        f"**Similarity to the reference** {alike} (cosine by our own {card.get('name', 'speaker_encoder')}, "
-        f"whose equal error rate is {error})",
+        likeness.to_reference(voices, speech, voice),
         f"**Real-time factor** {took / seconds:.3f} ({seconds:.1f} s of speech in {took:.2f} s)",
         f"**Seed** {speech.facts['seed']}",
         f"**Checkpoint** {tts.get('name', 'tts')}, training budget: {tts['budget']}",
@@ -184,7 +188,6 @@ class Wish:
 
     words: str
     voice: object  # a clip or an embedding
-    spk_emb: np.ndarray
     notes: tuple
     settings: dict
     rate: int
@@ -210,10 +213,10 @@ def wished(voices, folder, fields, taken):
         needs_consent = permits.asks([reference, melody], folder, sent_here)
     if needs_consent:
         permits.require(ticked)
-    voice, spk_emb, notes = borrowed(voices, reference, taken, folder)
+    voice, _, notes = borrowed(voices, reference, taken, folder)
     settings["melody"] = followed(voices, melody, folder)
     took = time.monotonic() - begun
-    return Wish(words, voice, spk_emb, tuple(notes), settings, rate, took, named(reference, taken))
+    return Wish(words, voice, tuple(notes), settings, rate, took, named(reference, taken))
 
 
 def example_of(clip):
@@ -250,7 +253,7 @@ def answer(voices, folder, wish, pieces):
     """(path of the sound, path of its spectrogram, facts) of the sentences of a Wish."""
     speech = joined(pieces)
     took = wish.took + speech.facts["took"]
-    lines = facts(voices, speech, took, wish.spk_emb, wish.notes)
+    lines = facts(voices, speech, took, wish.voice, wish.notes)
     lines += rates.line(voices, speech) + unread(wish.words)
     return *write(folder, speech, f"{wish.name} {wish.words}"), lines
 
@@ -367,7 +370,7 @@ def publish(speak, example):
         gives = [
             endpoints.sound("Speech", "The sound, a wav file"),
             endpoints.picture("Spectrogram", "Its mel spectrogram, a png file"),
-            endpoints.words("Facts", "Markdown: similarity, real-time factor, seed, notes on the clip"),
+            endpoints.words("Facts", "Markdown: likeness, real-time factor, seed, notes on the clip"),
         ]
         endpoints.publish(speak, takes, gives, "speak", concurrency_limit=context.SPEAKERS_AT_ONCE)
 

@@ -10,11 +10,12 @@ import torch
 from lib import audio
 from lib.voices import convert, enhance, extract, speak, tune, upsample
 from lib.voices.bundle import Bundle
-from lib.voices.speech import Speech, is_clip
+from lib.voices.speech import Speech, as_clip, is_clip
 
 __all__ = ["Bundle", "Speech", "Voices"]
 
 NO_LENGTH = 1e-3  # of an embedding: under that it points nowhere
+JUDGED = (1.0, 10.0)  # s that the referee needs, and hears at most: more would cost time and change little
 
 
 class Voices:
@@ -103,12 +104,24 @@ class Voices:
 
         See lib.audio.watermark for what that means.  Raises ValueError as audio.load does.
         """
-        if isinstance(clip, Speech):
-            clip = (clip.rate, clip.wav)
-        return audio.watermark.detect(clip).found
+        return audio.watermark.detect(as_clip(clip)).found
 
     def similarity(self, clip, voice):
         """Cosine, -1 to 1, between the voice in `clip` (a clip or Speech) and `voice`, by our own encoder."""
-        if isinstance(clip, Speech):
-            clip = (clip.rate, clip.wav)
-        return float(self.embed(clip) @ self.voice(voice))
+        return float(self.embed(as_clip(clip)) @ self.voice(voice))
+
+    def verdict(self, clip, voice):
+        """How alike the voices in `clip` (a clip or Speech) and in the clip `voice` are: a Verdict.
+
+        By the referee, whom no loss of any training asked, on the scale of real pairs (lib.models.referee).
+        Of a long clip the loudest 10 s are heard.  Raises ValueError for a voice that is no recording, as
+        audio.prepare does, and where the referee is not installed.
+        """
+        if not is_clip(voice):
+            raise ValueError("The referee compares recordings: give a clip of the voice, not its embedding.")
+        referee = self.bundle["referee"]
+        wavs = []
+        for heard in (as_clip(clip), voice):
+            wav = torch.tensor(audio.prepare(heard, JUDGED))
+            wavs.append(wav[None, None])
+        return referee.verdict(*wavs)

@@ -13,6 +13,7 @@ from lib.models.flow_vae import FlowVAE, FlowVAEConfig
 from lib.models.frames import Frames, FramesConfig
 from lib.models.harmonic import HarmonicCodec, HarmonicCodecConfig
 from lib.models.hierarchical import Hierarchical, HierarchicalConfig
+from lib.models.referee import Referee, RefereeConfig
 from lib.models.semantic import Semantic, SemanticConfig
 from lib.models.speaker_encoder import SpeakerEncoder, SpeakerEncoderConfig
 from lib.models.superres import SuperRes, SuperResConfig
@@ -30,6 +31,7 @@ class Kind(NamedTuple):
 
 REGISTRY = {
     "speaker_encoder": Kind(SpeakerEncoder, SpeakerEncoderConfig, "01"),
+    "referee": Kind(Referee, RefereeConfig, "01"),
     "attractor": Kind(SpeakerAttractor, AttractorConfig, "02"),
     "codec": Kind(Codec, CodecConfig, "03"),
     "harmonic": Kind(HarmonicCodec, HarmonicCodecConfig, "11"),

@@ -58,6 +58,11 @@ def is_clip(voice):
     return not isinstance(voice, (np.ndarray, torch.Tensor, list))
 
 
+def as_clip(sound):
+    """A Speech as (rate, samples); a clip as it is."""
+    return (sound.rate, sound.wav) if isinstance(sound, Speech) else sound
+
+
 def result(bundle, name, wav, started, settings):
     """Speech of wav [T], made by the checkpoint `name` since `started` (time.time()) with `settings`."""
     took = time.time() - started
