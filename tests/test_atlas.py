@@ -1,6 +1,7 @@
 """The tab Atlas on the real server with small untrained weights and a small atlas.  Imports umap."""
 
 import concurrent.futures
+import inspect
 import json
 import re
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 import pytest
-from conftest import PATIENT, as_file, free_port
+from conftest import PATIENT, answers, as_file, free_port
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
@@ -382,6 +383,29 @@ def test_a_visit_keeps_what_voices_said(desk, wav):
     assert rest[:3] == [gr.skip()] * 3, "the sliders are of the last mixture, and stay"
     with pytest.raises(ValueError, match=history.TITLE):
         told.use("9. nobody", kept, "dot 01", "dot 02", "PCA", own)
+
+
+def test_an_earlier_result_comes_back_to_the_page(running):
+    """Catches what works outside of an event of gradio only: there a component knows its own properties."""
+    url, demo = running
+    functions = {fn.fn.__name__: fn for fn in demo.fns.values() if is_of_atlas(fn)}
+
+    def ask(name, given):
+        return answers(url, functions[name]._id, given, "again")[-1]["output"]["data"]
+
+    made = ask("mix_on_page", ["dot 07", "dot 10", 0.25, 0.0, 2, WORDS, "PCA", None, True, None])
+    label = f"1. the mixture: {WORDS}"
+    assert label in str(made)
+    ask("mix_on_page", ["dot 10", "dot 40", 0.5, 0.0, 1, "Another.", "PCA", None, True, None])
+    back = ask("use", [label, None, "dot 10", "dot 40", "PCA", None])
+    assert back[1:8] == ["the mixture", "dot 07", "dot 10", 0.25, 0.0, 2, WORDS]
+    assert [(box["visible"], box["value"]) for box in back[8:10]] == [(True, False), (True, False)]
+
+
+def is_of_atlas(function):
+    """Whether a function works for the tab Atlas: it is one of a Desk or of what is around it."""
+    owner = getattr(inspect.unwrap(function.fn), "__self__", None)
+    return isinstance(owner, (tab.Desk, said.Said))
 
 
 def test_a_box_is_there_where_a_real_person_speaks(desk):

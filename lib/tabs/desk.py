@@ -105,12 +105,13 @@ class Desk:
         """Whether a voice is one that the visitor brought, or holds a part of one."""
         return name in (own or {}) and own[name]["brought"]
 
+    def asks(self, chosen, one, two, own):
+        """Whether somebody is to be asked for the voice in hand, and for the mixture of two."""
+        return self.is_person(chosen, own), self.is_person(one, own) or self.is_person(two, own)
+
     def boxes(self, chosen, one, two, own):
         """Updates of the two boxes of consent: each is there when it is needed."""
-        return (
-            gr.Checkbox(visible=self.is_person(chosen, own)),
-            gr.Checkbox(visible=self.is_person(one, own) or self.is_person(two, own)),
-        )
+        return tuple(gr.Checkbox(visible=needed) for needed in self.asks(chosen, one, two, own))
 
     def where(self, name, method, own):
         """Place [2] on the map of a voice, or None: not made yet, or UMAP still warms up."""

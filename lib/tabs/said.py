@@ -57,5 +57,6 @@ class Said:
         sliders = [gr.skip()] * 3
         if mixing:
             one, two, *sliders = mixing
-        boxes = [gr.update(value=False, visible=box.visible) for box in self.desk.boxes(name, one, two, own)]
+        needed = self.desk.asks(name, one, two, own)
+        boxes = [gr.update(value=False, visible=is_needed) for is_needed in needed]
         return own, name, one, two, *sliders, words, *boxes, *self.desk.scene(name, one, two, method, own)
