@@ -142,6 +142,14 @@ def test_only_recordings_are_judged(voices):
         voices.verdict((audio.RATE, LOW[1][:8000]), HIGH)
 
 
+def test_a_referee_that_errs_too_often_is_not_shown(voices):
+    """Catches a verdict that is little more than chance, told to visitors."""
+    net = voices.bundle["referee"]
+    assert likeness.hears(voices, HIGH)
+    voices.bundle.put("referee", net, UNTRAINED | {"figures": {"eer": likeness.MOST_EER + 0.01}})
+    assert not likeness.hears(voices, HIGH)
+
+
 def test_without_a_referee_all_works_and_the_verdict_names_the_remedy(tiny_voices):
     """Catches a start that needs weights which nobody speaks with."""
     assert not tiny_voices.bundle.has("referee")

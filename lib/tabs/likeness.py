@@ -1,17 +1,20 @@
-"""How near a result came to a voice, in words: by the referee where there is a recording of the voice, else
-by the encoder.
+"""How near a result came to a voice, in words: by a good referee where there is a recording of the voice,
+else by the encoder.
 """
 
 from lib.voices.speech import is_clip
 
 TOO_SHORT = "not measured, as the result is too short or silent"
+MOST_EER = 0.15  # of a referee that is shown: one that errs more often tells visitors nothing
 SURE = 3.0  # s of a result: the pairs that it is compared with are that long, or longer
 SCALE = "pairs of clips of one person (with a real clip: 50 % on average)"
 
 
 def hears(voices, voice):
-    """Whether the referee can judge: it is installed, and the voice is given by a recording."""
-    return is_clip(voice) and voices.bundle.has("referee")
+    """Whether the referee can judge: it is there, good enough, and the voice is given by a recording."""
+    if not is_clip(voice) or not voices.bundle.has("referee"):
+        return False
+    return voices.bundle.card("referee")["figures"].get("eer", 1.0) <= MOST_EER
 
 
 def share(part):

@@ -604,7 +604,7 @@ show.display(show.player(forged[0, 0].detach().numpy(), label="A, forged to plea
 # **partial** judge of whatever was trained by asking it. A synthesiser is no forger and does not turn single samples,
 # but it has millions of weights and thousands of steps where we had thirty.
 #
-# So the app asks somebody else: a **referee**, `lib/models/referee.py`. It is another kind of network (convolutions
+# So somebody else is to be asked: a **referee**, `lib/models/referee.py`. It is another kind of network (convolutions
 # over time alone, after ECAPA-TDNN, where the encoder looks at a picture), from another seed, with other changes to its
 # training sound, and it takes the average spectrum away that the encoder keeps. Above all, **no loss ever asks it**; a
 # test of the project searches every training for its name. It was not fooled above, as nobody followed *its* gradient.
@@ -614,8 +614,9 @@ show.display(show.player(forged[0, 0].detach().numpy(), label="A, forged to plea
 #
 # And a second habit of good judges: to say what their numbers mean. A cosine of 0.6 is near for one encoder and far
 # for another. The referee's weights therefore bring a **scale** along, the quantiles of its cosines over real pairs: of
-# clips of one person, and of clips of two. So the app can say: nearer than such a share of the pairs of one person, and
-# of two. A real clip of the voice stands at 50 % of the first, on average; a good copy is on its way there, and a
+# clips of one person, and of clips of two. So the app could say: nearer than such a share of the pairs of one person, and
+# of two. (It says so once its equal error rate is under 15 %; the shipped one's is not, and `voices.verdict` is where to ask it.)
+# A real clip of the voice stands at 50 % of the first, on average; a good copy is on its way there, and a
 # stranger stands at 50 % of the second. The people behind the scale are few (the card says how many), so take it
 # as a rough one.
 #
