@@ -8,8 +8,9 @@ from lib import text
 from lib.audio import praat
 from lib.losses import flow_matching as fm
 from lib.models.codec import Codec, CodecConfig
-from lib.models.frames import FINE_NOISE, Frames, FramesConfig
+from lib.models.frames import Frames, FramesConfig
 from lib.models.harmonic import HarmonicCodec, HarmonicCodecConfig
+from lib.nn.fine import FINE_NOISE
 
 C, D, M, S = 8, 16, 128, 96
 UNTOLD = FramesConfig().symbols

@@ -46,7 +46,8 @@ def batch(B=3, F=21, L=9):
     f0 = 100 + 200 * torch.rand(B, F)
     f0[:, ::4] = 0
     return {"mel": torch.randn(B, M, F) - 5, "f0": f0, "mask": mask, "code": torch.randn(B, S, F),
-            "code_copy": torch.randn(B, S, F), "spk_emb": torch.randn(B, D),
+            "code_copy": torch.randn(B, S, F), "mel_copy": torch.randn(B, M, F) - 5,
+            "spk_emb": torch.randn(B, D),
             "ref_mel": torch.randn(B, M, L) - 5, "ref_f0": 100 + torch.rand(B, L), "ref_mask": ref_mask}
 
 
@@ -173,11 +174,27 @@ def test_what_is_beyond_the_mask_teaches_nothing(net):
     plain, changed = batch(), {}
     for name, value in plain.items():
         changed[name] = value.clone()
-    for name in ("mel", "code", "code_copy"):
+    for name in ("mel", "mel_copy", "code", "code_copy"):
         changed[name][1, :, -5:] += 3
     terms, others = step(net, plain), step(net, changed)
     for name, term in terms.items():
         torch.testing.assert_close(term, others[name], msg=name)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_step_hears_fine_content_unless_it_is_to_do_without(net, monkeypatch, share):
+    monkeypatch.setattr(hierarchical, "COARSE", share)
+    given = batch()
+    terms, others = step(net, given), step(net, given | {"mel_copy": torch.randn(3, M, 21) - 5})
+    assert torch.equal(terms["kl_acoustic"], others["kl_acoustic"]) == (share == 1.0)
+
+
+def test_fine_content_changes_what_is_sampled(net):
+    code, f0, spk_emb = torch.randn(1, S, 12), torch.full((1, 12), 150.0), torch.randn(1, D)
+    nothing = torch.zeros(1, net.config.fine, 12)
+    without = net.sample(code, f0, spk_emb)
+    torch.testing.assert_close(net.sample(code, f0, spk_emb, fine=nothing), without)
+    assert not torch.allclose(net.sample(code, f0, spk_emb, fine=nothing + 0.5), without, atol=1e-3)
 
 
 def test_some_steps_have_no_voice_and_some_no_reference():

@@ -8,7 +8,8 @@ from torch import nn
 
 from lib.nn import pitch as pitches
 from lib.nn.adaptive import AdaptiveBlock, CrossAttention
-from lib.nn.blocks import ConvNeXtStack, in_bf16
+from lib.nn.blocks import in_bf16
+from lib.nn.fine import FineContent
 from lib.text.symbols import SYMBOLS
 
 TIME_CHANNELS = 128  # sine and cosine of the time at 64 speeds,
@@ -17,10 +18,6 @@ TIME_SPEED, TIME_SPAN = 10.0, 1000.0  # the fastest 10 radians in all, the slowe
 # .7 words blur (wer .30 for .12); 6 steps give no more than 3.  The weights have learned guidance: 1.  What
 # is drawn so varies less than speech does; contrast makes up for it.
 STEPS, GUIDANCE, NOISE_SCALE, CONTRAST = 3, 1.0, 0.1, 1.2
-BAND_GROUP = 4  # mel bins that FineContent takes together: harmonics of a voice are no longer told apart
-LEAST_SPREAD = 0.2  # of a band, in log units: silence is not blown up to speech
-HELD = 2  # frames that a number is held for
-FINE_NOISE = 0.25  # beside numbers from -1 to 1
 LATENT_SECONDS, FRAME_SECONDS = 0.016, 0.0125  # of a frame of the latents, of a frame of the codec
 
 
@@ -46,39 +43,6 @@ class FramesConfig:
     fine: int = 16
     fine_hidden: int = 96
     fine_layers: int = 3
-
-
-class FineContent(nn.Module):
-    """Frames mel [B, M, F] of a source -> what semantic vectors leave out of its words, [B, fine, F].
-
-    Bands by fours, each at mean 0 and variance 1 over the recording, so that hardly any equaliser, level or
-    pitch gets through; then few numbers, each held for two frames, with noise while it learns: a bottleneck
-    that little of the voice fits through.  It is learned with the frames, from copies with another throat.
-    Source: the information bottleneck of [AUTOVC] sec. 3; instance normalisation as in [ADAIN].
-    """
-
-    def __init__(self, config):
-        super().__init__()
-        H = config.fine_hidden
-        self.inputs = nn.Conv1d(config.M // BAND_GROUP, H, 5, padding=2)
-        self.body = ConvNeXtStack(H, config.fine_layers)
-        self.narrow = nn.Conv1d(H, config.fine, 1)
-        self.out = nn.Conv1d(config.fine, config.H, 5, padding=2, bias=False)
-        nn.init.zeros_(self.out.weight)
-
-    def forward(self, mel, mask=None):
-        """[B, fine, F] of mel [B, M, F], where mask [B, 1, F] is one."""
-        mask = torch.ones_like(mel[:, :1]) if mask is None else mask
-        groups = mel.unflatten(1, (-1, BAND_GROUP)).mean(2)
-        size = mask.sum(2, keepdim=True).clamp_min(1)
-        mean = (groups * mask).sum(2, keepdim=True) / size
-        spread = (((groups - mean) * mask).square().sum(2, keepdim=True) / size).sqrt()
-        even = (groups - mean) / spread.clamp_min(LEAST_SPREAD) * mask
-        fine = torch.tanh(self.narrow(self.body(self.inputs(even), mask))).float()
-        held = F.avg_pool1d(fine, HELD, ceil_mode=True).repeat_interleave(HELD, 2)[:, :, : mel.shape[2]]
-        if self.training:
-            held = held + FINE_NOISE * torch.randn_like(held)
-        return held * mask
 
 
 class Frames(nn.Module):

@@ -9,12 +9,14 @@ from lib import losses
 from lib.nn import pitch as pitches
 from lib.nn.adaptive import AdaptiveBlock, CrossAttention
 from lib.nn.blocks import ConvNeXtStack
+from lib.nn.fine import FineContent
 from lib.nn.flows import Flow
 
 LOGS_LOW, LOGS_HIGH = -6.0, 2.0  # of every log standard deviation: beyond them a KL overflows
 FIRST_LOGS = -1.0  # of the acoustic posterior before it has learned: less noise than signal
 LEAST_SPREAD = 0.05  # of a principal component: a weaker one is not blown up to variance 1
-VOICELESS, UNSEEN = 0.1, 0.2  # shares of steps without any voice, and of those without a reference
+# Shares of rows without any voice, of the others without a reference, and of all without fine content.
+VOICELESS, UNSEEN, COARSE = 0.1, 0.2, 0.25
 # Chosen on dev pairs (card of the checkpoint): noise costs words as long as the couplings have learned so
 # little (published: .333, or .667 to be expressive); guidance brings the voice nearer.
 NOISE_SCALE, GUIDANCE = 0.0, 1.25
@@ -33,6 +35,7 @@ class HierarchicalConfig:
     reference_layers: blocks that read it.
     hidden: width of all else; semantic_layers, acoustic_layers, decoder_layers, f0_layers: ConvNeXt blocks.
     couplings, flow_layers: of the acoustic flow; semantic_couplings: of the other, a block each.
+    fine: numbers of `FineContent`; fine_hidden, fine_layers: of its body.
     """
     S: int = 96
     D: int = 128
@@ -50,6 +53,9 @@ class HierarchicalConfig:
     couplings: int = 4
     flow_layers: int = 1
     semantic_couplings: int = 2
+    fine: int = 16
+    fine_hidden: int = 96
+    fine_layers: int = 3
 
 
 class Distribution(nn.Module):
@@ -111,12 +117,17 @@ class Listener(nn.Module):
         self.looks = nn.ModuleList(CrossAttention(H) for _ in config.looks)
         self.norm = nn.LayerNorm(H, elementwise_affine=False)
 
-    def forward(self, code, pitch, mask, g, ref, ref_mask):
-        """Listen to ref [B, M + 2, L] where ref_mask [B, L] (bool), for code [B, S, F], g [B, H, 1]."""
+    def forward(self, code, pitch, mask, g, ref, ref_mask, fine=None):
+        """Listen to ref [B, M + 2, L] where ref_mask [B, L] (bool), for code [B, S, F], g [B, H, 1].
+
+        fine [B, H, F]: what else is known of the words."""
         seen, seen_mask = self.read(ref, ref_mask)
         look = dict(zip(self.looks_after, self.looks, strict=True))
         inside = mask.transpose(1, 2)
-        h = (self.vectors(code * mask) + self.pitch(pitch)).transpose(1, 2)
+        h = self.vectors(code * mask) + self.pitch(pitch)
+        if fine is not None:
+            h = h + fine
+        h = h.transpose(1, 2)
         for i, block in enumerate(self.blocks):
             h = block(h, inside, g[:, :, 0])
             if i in look:
@@ -152,6 +163,7 @@ class Hierarchical(nn.Module):
         self.voice = nn.Linear(config.D, G)
         self.no_voice = nn.Parameter(torch.zeros(G))
         self.listener = Listener(config)
+        self.fine = FineContent(config)
         self.acoustic = Distribution(M, hidden, config.acoustic_layers, C, G, straight=True)
         self.decoder = FrameDecoder(C, hidden, config.decoder_layers, M, G)
         self.semantic = Distribution(config.S, hidden, config.semantic_layers, C)
@@ -210,8 +222,8 @@ class Hierarchical(nn.Module):
         """Losses of one step, {name: scalar}, to be weighed by WEIGHTS.
 
         batch: mel [B, M, F] and f0 [B, F] of speech, mask [B, F, 1], code [B, S, F]: its vectors,
-        code_copy [B, S, F]: those of a copy in another throat, spk_emb [B, D], and a reference of the same
-        voice: ref_mel [B, M, L], ref_f0 [B, L], ref_mask [B, L] (bool).
+        code_copy [B, S, F]: those of a copy in another throat, mel_copy [B, M, F]: frames of one, spk_emb
+        [B, D], and a reference of the same voice: ref_mel [B, M, L], ref_f0 [B, L], ref_mask [B, L] (bool).
         """
         mask = batch["mask"].transpose(1, 2)
         known, ref_mask = hidden_at_random(batch["ref_mask"])
@@ -220,7 +232,9 @@ class Hierarchical(nn.Module):
         pitch = pitches.channels(batch["f0"])
         copy = batch["code_copy"]
         ref = self.seen(batch["ref_mel"], batch["ref_f0"])
-        h = self.listener(copy, pitch, mask, g, ref, ref_mask)
+        fine = self.fine.out(self.fine(batch["mel_copy"], mask))
+        fine = fine * (torch.rand(len(fine), 1, 1, device=fine.device) > COARSE)
+        h = self.listener(copy, pitch, mask, g, ref, ref_mask, fine)
         q_a = self.acoustic(bands, pitch, mask, g)
         q_s = self.semantic(batch["code"], pitch, mask)
         p = self.prior(copy, pitches.melody(pitch, mask), mask)
@@ -253,7 +267,8 @@ class Hierarchical(nn.Module):
         pitch = pitches.channels(batch["f0"])
         copy = batch["code_copy"]
         ref = self.seen(batch["ref_mel"], batch["ref_f0"])
-        h = self.listener(copy, pitch, mask, g, ref, batch["ref_mask"])
+        fine = self.fine.out(self.fine(batch["mel_copy"], mask))
+        h = self.listener(copy, pitch, mask, g, ref, batch["ref_mask"], fine)
         m_p, _ = self.prior(copy, pitches.melody(pitch, mask), mask)
         foreseen = self.down(self.semantic_flow(m_p, mask, g, reverse=True), mask, g, h)
         real, _ = self.acoustic(self.bands(batch["mel"]), pitch, mask, g)
@@ -269,10 +284,11 @@ class Hierarchical(nn.Module):
         return torch.where(f0 > 0, pitches.hertz(line[:, 0]), 0.0)
 
     @torch.inference_mode()
-    def sample(self, code, f0, spk_emb, ref=None, noise_scale=NOISE_SCALE, guidance=GUIDANCE):
+    def sample(self, code, f0, spk_emb, ref=None, fine=None, noise_scale=NOISE_SCALE, guidance=GUIDANCE):
         """Log-mels [1, M, F] of vectors code [1, S, F] at f0 [1, F] in Hz, in a voice [1, D].
 
-        ref: of `look_at`, or None where there is a voice but no recording.  noise_scale: of the draw from
+        ref: of `look_at`, or None where there is a voice but no recording.  fine [1, fine, F]: of `fine`, for
+        the frames that code was made from, or None.  noise_scale: of the draw from
         the prior, whose numbers come from torch's random state.  guidance: how far z_a goes beyond that of
         nobody's voice; 1 is as learned.  Source: [CFG] eq. (6), there of a score.
         """
@@ -285,8 +301,10 @@ class Hierarchical(nn.Module):
         mask = torch.ones_like(code[:, :1])
         both = mask.expand(2, -1, -1)
         pitch = pitches.channels(f0)
+        if fine is not None:
+            fine = self.fine.out(fine)
         h = self.listener(code.expand(2, -1, -1), pitch.expand(2, -1, -1), both, g,
-                          ref.expand(2, -1, -1), heard)
+                          ref.expand(2, -1, -1), heard, fine)
         m_p, logs_p = self.prior(code, pitches.melody(pitch, mask), mask)
         z_p = draw(m_p, logs_p, noise_scale).expand(2, -1, -1)
         z_s = self.semantic_flow(z_p, both, g, reverse=True)

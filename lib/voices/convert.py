@@ -110,7 +110,7 @@ def by_hierarchy(voices, wav, spk_emb, clips, report, strength, pitch, semitones
     moved = moved_f0(f0, f0_asked, pitch, semitones)
     f0_told = expected ** (1 - detail) * moved**detail
     report(0.5)
-    mel_hat = net.sample(code, f0_told, spk_emb, ref)
+    mel_hat = net.sample(code, f0_told, spk_emb, ref, fine=FINE * detail * net.fine(mel))
     return net.harmonic(mel_hat, f0_told)
 
 

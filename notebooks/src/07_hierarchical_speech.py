@@ -510,7 +510,8 @@ print(f"twins agree: {slow:.3f}")
 # | text-to-vec: 107 M, a learned prosody style, CTC | 6 M, a measured prompt, the student's reader | few voices, one processor |
 #
 # Vectors, pitch and frames lie side by side from the start, so there is no path to search and it learns fast. A tenth of the
-# steps get no voice, a fifth of the others no reference, so that it can do without.
+# steps get no voice, a fifth of the others no reference, a quarter no *fine content* (16 numbers a frame, lesson 11, which
+# `FineContent` reads from the copy's frames: what the vectors leave out of the words), so that it can do without: text has none.
 
 # %%
 synthesiser, gentle = begun("hierarchical", lambda: hierarchical.Hierarchical(
@@ -524,7 +525,7 @@ def both_throats(rng):
     inside = batch["mask"].transpose(1, 2)
     batch["ref_mel"] = harmonic.mel(batch["ref_wav"])
     batch["code"] = semantic(batch["mel"], inside)
-    return batch | {"code_copy": semantic(batch["copy"], inside)}
+    return batch | {"code_copy": semantic(batch["copy"], inside), "mel_copy": batch["copy"]}
 
 
 def synthesising(nets, batch):
