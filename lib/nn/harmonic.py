@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lib.nn.blocks import ConvNeXtStack
+from lib.nn.blocks import ConvNeXtStack, in_bf16
 from lib.nn.source import LOWEST, pulses
 
 LOUDEST = 7.0  # of log-amplitudes: the cap keeps an untrained net from shouting
@@ -70,8 +70,13 @@ class HarmonicDecoder(nn.Module):
         pitch = torch.where(f0 > 0, torch.log(f0.clamp_min(LOWEST) / MIDDLE_HZ), UNVOICED)[:, None]
         x = torch.cat([(mel + MEL_SHIFT) * MEL_SCALE, pitch.to(mel.dtype)], 1)
         x = self.norm(self.inputs(x).transpose(1, 2)).transpose(1, 2)
-        x = self.backbone(x).transpose(1, 2)
-        return self.head(self.last(x)).transpose(1, 2).float().chunk(5, 1)
+        if torch.is_grad_enabled():
+            x = self.backbone(x)
+        else:
+            with in_bf16(x.device):
+                x = self.backbone(x)
+        x = self.last(x.float().transpose(1, 2))
+        return self.head(x).transpose(1, 2).float().chunk(5, 1)  # phases need more than the 8 bits of bf16
 
     def spectrum(self, wav):
         """Spectrum [B, K, F] of wav [B, F * hop], scaled: a pulse train has amplitudes of about one."""
