@@ -96,7 +96,8 @@ class SuperRes(nn.Module):
     of a phase.  The phase that is turned is that of the band 4 kHz below: pulses of a voice stay where they
     are in time.  What it makes is cut sharply at 8 kHz and added to the sinc interpolation of the input.
     Source: magnitudes and phases of the missing band alone, by ConvNeXt, as in [APBWE].  Differs: phases are
-    borrowed and turned, where [APBWE] predicts them from nothing with a second stream; no critic.
+    borrowed and turned, where [APBWE] predicts them from nothing with a second stream; its critics hear the
+    new band only.
     """
     NEEDS = ()
 

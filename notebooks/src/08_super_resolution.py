@@ -46,14 +46,15 @@ import shutil
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from lib import audio, show, training
 from lib.data import corpus
 from lib.evaluation import metrics
 from lib.models.superres import RATE, WIDE, WIDEST, SuperRes, SuperResConfig
 from lib.models.superres import above, mirrored, octave, sinc, spectrum
-from lib.training import budget
-from lib.training.stages import stage
+from lib.nn.critics import Discriminator
+from lib.training import budget, stages
 
 BUDGET = budget.current()
 RUN = corpus.EMBEDDED.parents[2] / f"runs/08-{BUDGET}"
@@ -204,16 +205,18 @@ kept = (back - low).square().mean() / low.square().mean()
 print(f"a band that shouts: the low band is kept within -80 dB: {bool(kept < 1e-8)}")
 
 # %% [markdown]
-# ## 6. Two losses, two stages
+# ## 6. Three stages
 #
 # 1. **levels**: predicted log-magnitudes against those of the recording, mean squared difference, bin by bin. No
 #    waveform is made, so a step costs little. (Squares, not absolute values: most frames have nothing up there, and
 #    the *median* of nine silent frames and one *s* is silence.)
 # 2. **band**: now the waveform. Its spectrogram above 8 kHz is compared at three window lengths, as logarithms. Frames
 #    that overlap disagree, phases matter, and the turns learn here.
+# 3. **critic**: bins of a hiss are random, and the best guess of the *logarithm* of a random level lies 2.5 dB under the
+#    mean power, with no grain at all. Two things cure it: the **power** of whole patches (1 kHz, three frames), in which
+#    chance averages out; and a critic that hears nothing but the new band and forbids what is too smooth.
 #
-# There is no critic in this recipe. With a longer run a critic on the high band would make it livelier; the price is a
-# higher LSD, since a lively guess is wrong twice.
+# The price is a slightly higher LSD, since a lively guess is wrong twice: once in its own grain, once in the recording's.
 
 # %%
 WINDOWS = (256, 768, 2048)  # samples at 24 kHz
@@ -233,6 +236,15 @@ def band_loss(wav_hat, wav):
     gaps = [log_band(wav_hat, n_fft) - log_band(wav, n_fft) for n_fft in WINDOWS]
     return sum(gap.abs().mean() for gap in gaps) / len(gaps)
 
+
+def power_loss(wav_hat, wav):
+    """Mean absolute difference of log-levels of patches of 1 kHz by three frames, above 8 kHz."""
+    levels = []
+    for sound in (wav_hat, wav):
+        power = spectrum(sound, 192)[:, None, -128:].abs().square()
+        levels.append((F.avg_pool2d(power, (32, 3)) + FLOOR**2).log() / 2)
+    return (levels[0] - levels[1]).abs().mean()
+
 # %%
 def learn_levels(nets, batch):
     """Stage one: log-magnitudes."""
@@ -248,16 +260,26 @@ def learn_band(nets, batch):
     made = nets["superres"].band(batch["low"])
     yield "superres", {"band": band_loss(made, batch["wav"])}
 
+
+def learn_grain(nets, batch):
+    """Stage three: the critic's turn, then the network's; both hear what lies above 8 kHz and nothing else."""
+    made = nets["superres"].band(batch["low"])
+    real = above(batch["wav"], RATE / WIDE)
+    yield "critic", stages.critic_losses(nets["critic"], real, made)
+    terms = stages.generator_losses(nets["critic"], real, made)
+    yield "superres", terms | {"band": band_loss(made, real), "power": power_loss(made, real)}
+
 # %%
 nets = {"superres": model}
-common = {"weights": {"levels": 1.0, "band": 1.0}, "folder": RUN, "warmup": 20}
+weights = {"levels": 1.0, "band": 1.0, "power": 1.0, "adv": 0.2, "fm": 1.0, "critic": 1.0}
+common = {"weights": weights, "folder": RUN, "warmup": 20}
 
 
 def learn(name, step, steps, lr):
     """Train by `step`; its curve is shown, and how many steps it took comes back."""
     every = max(1, steps // 8)
-    log, bill = stage(name, step, nets, {"superres": [model]}, draw, steps, lr=lr,
-                      log_every=every, **common)
+    log, bill = stages.stage(name, step, nets, {key: [net] for key, net in nets.items()}, draw, steps,
+                             lr=lr, log_every=every, **common)
     show.display(show.losses(log, names=(name,)))
     return bill["steps"]
 
@@ -271,6 +293,8 @@ done = {"levels": learn("levels", learn_levels, budget.pick(quick=120, full=20_0
 
 # %%
 done["band"] = learn("band", learn_band, budget.pick(quick=30, full=20_000), 3e-4)
+nets["critic"] = Discriminator(periods=(), resolutions=(256, 768, 2048))
+done["critic"] = learn("critic", learn_grain, budget.pick(quick=12, full=20_000), 3e-4)
 
 # %% [markdown]
 # ## 7. Listen and measure
@@ -405,8 +429,8 @@ print(f"{behind} samples behind, {mirrored(clip, 128).shape[2] % 256} left over"
 
 # %% [markdown]
 # - **Two.** Replace `unit` in `SuperRes.band` by random phases. LSD hardly moves. What do you hear in a low voice?
-# - **Three.** Give stage two a critic (`lib.nn.critics.Resolution` on `above(...)`, with
-#   `lib.training.stages.critic_losses`). Does it sound better? What does LSD say?
+# - **Three.** Leave stage three out, then only its critic, then only its `power`. What do your ears say, what the
+#   level of loud frames, and what LSD?
 # - **Longer.** `DEMO_BUDGET=full .venv/bin/accelerate launch notebooks/src/08_super_resolution.py` is this same file.
 #
 # Sources: AP-BWE (Lu et al., 2024), NU-Wave 2 (Han and Lee, 2022), HierSpeech++ (Lee et al., 2023). The README lists
