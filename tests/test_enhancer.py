@@ -152,6 +152,35 @@ def test_a_varied_noise_is_another_one():
     assert abs(np.corrcoef(one, two)[0, 1]) < 0.5 and one[-RATE:].any()
 
 
+def test_varied_speech_is_another_throat_only_where_no_voice_is_told():
+    """A tone keeps its pitch where a voice is told, and not where none is; without `vary` nothing changes."""
+    tone = np.sin(2 * np.pi * 1000 * np.arange(2 * RATE) / RATE).astype("float32")
+    pool = noisy.Pool([tone, tone], np.array([0, 0]), np.ones((2, 8), "float32"))
+    varied, plain = (noisy.Noisy(pool, [], seconds=0.5, vary=share) for share in (1.0, 0.0))
+
+    def hertz(draws, told):
+        wav = draws.spoken(np.random.default_rng(1), tone, told)
+        assert wav.shape == (RATE // 2,) and wav.dtype == np.float32
+        return np.abs(np.fft.rfft(wav)).argmax() * 2
+    assert hertz(varied, True) == hertz(plain, True) == hertz(plain, False) == 1000
+    assert noisy.THROATS[0] - 0.01 < hertz(varied, False) / 1000 < noisy.THROATS[1] + 0.01
+    assert hertz(varied, False) != 1000
+
+
+def test_pressed_magnitudes_ask_for_what_is_faint():
+    """Level cancels; a lost consonant costs far more of this loss than of the SDR's energy."""
+    torch.manual_seed(0)
+    loud, faint = torch.randn(1, 1, RATE), 0.03 * torch.randn(1, 1, RATE)
+    speech = torch.cat([loud, faint], 2)
+    lost = torch.cat([loud, 0 * faint], 2)
+    assert losses.pressed_l1(speech, speech) == 0
+    torch.testing.assert_close(losses.pressed_l1(0.1 * lost, 0.1 * speech), losses.pressed_l1(lost, speech))
+    assert losses.negative_sdr(lost, speech).item() < -25
+    wrong = torch.cat([1.05 * loud, faint], 2)
+    assert losses.negative_sdr(wrong, speech) > losses.negative_sdr(lost, speech)
+    assert losses.pressed_l1(wrong, speech) < losses.pressed_l1(lost, speech)
+
+
 def test_babble_is_of_others():
     """Catches a babble in which the one who is to be kept speaks."""
     pool = tiny_pool()

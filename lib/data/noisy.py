@@ -21,6 +21,8 @@ BABBLE = 0.2  # share of mixtures without a rival whose noise is several people,
 SECOND = 0.3  # share of the other noises to which a second one is added
 SPEED = (0.7, 1.4)  # a noise is played slower or faster by such a factor
 EQUALISER_DB, KNOTS = 8.0, 8  # and through an equaliser: at most so many dB, at so many frequencies
+THROATS = (0.85, 1.18)  # speech is played slower or faster by such a factor: another throat, another pitch
+MICROPHONE_DB = 3.0  # and heard through an equaliser, whose gains have this standard deviation
 HUM_HZ = (45.0, 65.0)  # mains, everywhere, and what turns with it
 VOICES_OF_BABBLE = (4, 9)
 CLICKS_A_SECOND = (1.0, 12.0)
@@ -114,13 +116,22 @@ def babble(rng, pieces, T):
 
 def varied(rng, noise, T):
     """A stretch [T] of a noise, slower or faster and through an equaliser: few recordings become many."""
-    speed = rng.uniform(*SPEED)
-    wav = stretch(rng, noise, int(T * speed) + 2)
-    wav = np.interp(np.arange(T) * speed, np.arange(len(wav)), wav)
-    knots = np.geomspace(50, audio.RATE / 2, KNOTS)
-    hz = np.fft.rfftfreq(T, 1 / audio.RATE)
-    db = np.interp(hz, knots, rng.uniform(-EQUALISER_DB, EQUALISER_DB, KNOTS))
-    return unit(np.fft.irfft(np.fft.rfft(wav) * 10 ** (db / 20), T))
+    wav = played(rng, noise, rng.uniform(*SPEED), T)
+    return unit(equalised(wav, rng.uniform(-EQUALISER_DB, EQUALISER_DB, KNOTS)))
+
+
+def played(rng, wav, speed, T):
+    """A random stretch of wav, `speed` times as fast: [T]."""
+    piece = stretch(rng, wav, int(T * speed) + 2)
+    return np.interp(np.arange(T) * speed, np.arange(len(piece)), piece)
+
+
+def equalised(wav, gains_db):
+    """wav [T] through an equaliser of so many gains in dB, evenly spaced in octaves."""
+    knots = np.geomspace(50, audio.RATE / 2, len(gains_db))
+    hz = np.fft.rfftfreq(len(wav), 1 / audio.RATE)
+    gain = 10 ** (np.interp(hz, knots, gains_db) / 20)
+    return np.fft.irfft(np.fft.rfft(wav) * gain, len(wav)).astype("float32")
 
 
 def unit(wav):
@@ -151,15 +162,17 @@ def mix(speech, noise, snr_db):
 class Noisy:
     """Draws batches of mixtures: draw(rng) for lib.training.fit.
 
-    A batch: noisy and speech [B, 1, T], spk_emb [B, D], told [B] (1: the network is told whose voice)."""
+    A batch: noisy and speech [B, 1, T], spk_emb [B, D], told [B] (1: the network is told whose voice).
+    vary: share of mixtures whose speech has another throat (where no voice is told) or microphone."""
 
-    def __init__(self, speech, noises, B=12, seconds=3.0, snr_db=SNR_DB, told=TOLD):
+    def __init__(self, speech, noises, B=12, seconds=3.0, snr_db=SNR_DB, told=TOLD, vary=0.0):
         self.speech = speech
         self.noises = noises
         self.B = B
         self.T = int(seconds * audio.RATE)
         self.snr_db = snr_db
         self.told = told
+        self.vary = vary
         self.by_speaker = [np.flatnonzero(speech.speaker == s) for s in np.unique(speech.speaker)]
 
     def draw(self, rng):
@@ -174,8 +187,8 @@ class Noisy:
         """(noisy [T], speech [T], spk_emb [D], told)."""
         mine = rng.integers(len(self.by_speaker))
         i = rng.choice(self.by_speaker[mine])
-        speech = stretch(rng, self.speech.pieces[i], self.T)
         told = rng.random() < self.told
+        speech = self.spoken(rng, self.speech.pieces[i], told)
         others = len(self.by_speaker) > 1
         if others and told and rng.random() < RIVAL:
             noise = self.rival(rng, mine)
@@ -188,6 +201,15 @@ class Noisy:
         gain = 10 ** (rng.uniform(*GAIN_DB) / 20)
         noisy = (gain * mix(speech, noise, snr_db)).astype("float32")
         return noisy, (gain * speech).astype("float32"), self.speech.spk_emb[i], float(told)
+
+    def spoken(self, rng, piece, told):
+        """A stretch [T] of a piece of speech; varied, it is like that of another person."""
+        wav = stretch(rng, piece, self.T)
+        if not told and rng.random() < self.vary:
+            wav = played(rng, piece, rng.uniform(*THROATS), self.T)
+        if rng.random() < self.vary:
+            wav = equalised(wav, rng.normal(0, MICROPHONE_DB, KNOTS))
+        return wav.astype("float32")
 
     def noise(self, rng):
         """One of the noises, or two of them, varied."""

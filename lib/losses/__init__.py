@@ -12,6 +12,7 @@ from lib.losses.speech import (
     masked_mean,
     mel_l1,
     multi_mel,
+    pressed_l1,
     total,
 )
 
@@ -19,5 +20,5 @@ __all__ = [
     "aam_softmax", "angular_prototypical", "bidirectional_kl", "circle", "compactness",
     "discriminator_adv", "duration_mse", "feature_matching", "frame_contrastive", "generator_adv", "kl",
     "kl_standard", "masked_mean", "mel_l1", "multi_mel", "negative_sdr", "negative_si_sdr", "pairwise",
-    "pit", "speaker_consistency", "total",
+    "pit", "pressed_l1", "speaker_consistency", "total",
 ]
