@@ -8,8 +8,8 @@ from lib.voices.upsample import RATES
 
 NAME = "Output rate"  # of the field, on the page and in messages
 CHOICES = [(f"{rate // 1000} kHz", rate) for rate in RATES]
-# 16 kHz stays the default while the card of superres knows no critic and no real recordings.
-INFO = "The models speak 16 kHz. A network of its own guesses what lies above; its weights are early ones."
+# 16 kHz stays the default while superres has learned from no real recordings (its card).
+INFO = "The models speak 16 kHz. A network of its own guesses what lies above; it has learned from synthetic voices."
 
 
 def check(voices, rate):
