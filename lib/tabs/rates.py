@@ -9,7 +9,7 @@ from lib.voices.upsample import RATES
 NAME = "Output rate"  # of the field, on the page and in messages
 CHOICES = [(f"{rate // 1000} kHz", rate) for rate in RATES]
 # 16 kHz stays the default while superres has learned from no real recordings (its card).
-INFO = "The models speak 16 kHz. A network of its own guesses what lies above; it has learned from synthetic voices."
+INFO = "The models speak 16 kHz. A network that learned from synthetic voices guesses the rest."
 
 
 def check(voices, rate):

@@ -19,8 +19,8 @@ LOOK = (1.0, 6.0)  # s of a recording that are looked at
 # Of a rough draw that tells the register of a voice without a recording; 8 steps agree within a semitone.
 REGISTER_STEPS = 2
 # Half of the fine content: more of it brings words and leaves more of the voice of the source.  40 dev pairs,
-# half and all: wer .219, .197; SECS to the target .760, .758, to the source .573, .590; without any, by earlier
-# weights, wer .264 for .184 of 20 pairs.
+# half and all: wer .219, .197; SECS to the target .760, .758, to the source .573, .590.  Without any, by
+# earlier weights and of 20 pairs: wer .264 for .184.
 FINE = 0.5
 CONTRAST = 1.1  # of frames: 1.2, as in speaking, costs likeness here (20 dev pairs: .731 for .741)
 SPREAD_LOW, SPREAD_HIGH = 0.8, 1.25  # a melody is widened or narrowed by no more: further it sounds acted
