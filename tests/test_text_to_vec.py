@@ -269,9 +269,10 @@ def speaking(tiny_root):
 
 
 def hum(hz, seconds=2.0):
-    """A voice that hums: a clip with a register."""
+    """A voice that hums, and not on one note: a clip with a register."""
     t = np.arange(int(seconds * RATE)) / RATE
-    tones = sum(np.sin(2 * np.pi * hz * k * t) / k for k in range(1, 8))
+    phase = 2 * np.pi * np.cumsum(hz * (1 + 0.05 * np.sin(7 * t))) / RATE
+    tones = sum(np.sin(k * phase) / k for k in range(1, 8))
     return RATE, (0.1 * tones * (1.2 + np.sin(9 * t))).astype("float32")
 
 

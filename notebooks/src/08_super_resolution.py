@@ -262,7 +262,7 @@ def learn_band(nets, batch):
 
 
 def learn_grain(nets, batch):
-    """Stage three: the critic's turn, then the network's; both hear what lies above 8 kHz and nothing else."""
+    """Stage three: the critic's turn, then the network's; both hear the new band only."""
     made = nets["superres"].band(batch["low"])
     real = above(batch["wav"], RATE / WIDE)
     yield "critic", stages.critic_losses(nets["critic"], real, made)
@@ -278,8 +278,8 @@ common = {"weights": weights, "folder": RUN, "warmup": 20}
 def learn(name, step, steps, lr):
     """Train by `step`; its curve is shown, and how many steps it took comes back."""
     every = max(1, steps // 8)
-    log, bill = stages.stage(name, step, nets, {key: [net] for key, net in nets.items()}, draw, steps,
-                             lr=lr, log_every=every, **common)
+    log, bill = stages.stage(name, step, nets, {key: [net] for key, net in nets.items()},
+                             draw, steps, lr=lr, log_every=every, **common)
     show.display(show.losses(log, names=(name,)))
     return bill["steps"]
 

@@ -292,7 +292,8 @@ def step(nets, batch):
 
 
 run = training.fit(step, {"net": net}, {"all": optim}, draws.draw, STEPS, RUN,
-                   weights={"sdr": 1.0, "pressed": 20.0}, rate=training.cosine(STEPS, warmup=30), ema="net",
+                   weights={"sdr": 1.0, "pressed": 20.0},
+                   rate=training.cosine(STEPS, warmup=30), ema="net",
                    ema_decay=budget.pick(quick=0.9, full=0.999))
 made = run["ema"].eval()
 
