@@ -106,6 +106,23 @@ def until(condition, words, seconds=120):
         time.sleep(0.005)
 
 
+def losses_while_learning(net, weight, speaker, draw, steps):
+    """Losses of so many steps in which an encoder learns whose wavs [B, 1, T] draw() gives; speaker [B]."""
+    import torch
+
+    from lib import losses
+    optim = torch.optim.Adam([*net.parameters(), weight], 1e-2)
+    seen = []
+    for _ in range(steps):
+        wav = draw()
+        loss = losses.aam_softmax(net(wav + 0.003 * torch.randn_like(wav)), weight, speaker)
+        optim.zero_grad()
+        loss.backward()
+        optim.step()
+        seen.append(loss.item())
+    return seen
+
+
 PATIENT = {"timeout": 120}  # s that a client waits: a busy machine of two cores is slow to answer
 
 

@@ -33,7 +33,7 @@ def convert(voices, source, voice, strength=1.0, pitch=1.0, semitones=0.0, seed=
 
     strength: share of the way from the voice of the source to `voice`, 0 to 1.  pitch: the same for the
     register; semitones (-12 to 12) are added.  detail: how closely it follows the source (its sound by
-    flow_vae, its melody by the others, and by frames its fine content), 0 to 1.  model: one of MODELS; by
+    flow_vae, its melody and fine content by the others), 0 to 1.  model: one of MODELS; by
     default the first that is installed.  progress(share, message) is told how far it is, cancelled() asked as
     often; when it says so, InterruptedError is raised.
     Raises ValueError for a bad clip, settings out of range, or a model that is not installed.
@@ -97,7 +97,8 @@ def by_frames(voices, wav, spk_emb, clips, report, strength, pitch, semitones, d
 def by_hierarchy(voices, wav, spk_emb, clips, report, strength, pitch, semitones, detail):
     """wav [1, 1, T] said again by the hierarchical synthesiser; all else as by_frames.
 
-    detail: share of the melody of the source, the rest is what its predictor expects of the voice.
+    detail: share of the melody and the fine content of the source; the rest of a melody is what its
+    predictor expects of the voice.
     """
     net = voices.bundle["hierarchical"]
     report(0.0)

@@ -521,7 +521,7 @@ def matching(nets, batch):
 #
 # But where two passes lead, one can learn to go. In the second stage a copy of the network stands still and teaches; the
 # pupil learns the velocity of the data *plus* what guidance would add, and speaks in half the time. (The shipped weights
-# have been through both stages. Going on from them there is nothing to add: `BEYOND` is 1 then.)
+# have been through both stages, at 1.5 and then at 1.75. Going on from them there is nothing to add: `BEYOND` is 1 then.)
 
 # %%
 BEYOND = 1.0 if START == "shipped" else 1.5
@@ -623,7 +623,7 @@ show.display(show.table([{"sound": name, "SECS": value} for name, value in secs.
 # - there are few numbers, and noise is added to them while it learns: a **bottleneck** (AutoVC).
 #
 # `voices.convert(source, stranger, model="frames", detail=0.5)` lets half of it count, and follows the melody half as closely;
-# in the app it is the slider *detail* of Convert.
+# in the app it is the slider *detail* of Convert. The synthesiser of lesson 07 hears such numbers, too.
 #
 # ## 11. Keep it
 #
