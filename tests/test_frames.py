@@ -109,8 +109,7 @@ def test_fine_content_is_deaf_to_level_equaliser_and_dynamics(frames, count):
     mel = torch.randn(1, M, count) - 5
     fine = frames.fine(mel)
     assert fine.shape == (1, frames.config.fine, count)
-    assert fine.abs().max() <= 1  # and each is held for two frames:
-    torch.testing.assert_close(fine[..., : count // 2 * 2 : 2], fine[..., 1::2])
+    assert fine.abs().max() <= 1
     equalised = mel + torch.linspace(-2, 2, M)[:, None]
     torch.testing.assert_close(frames.fine(equalised), fine, atol=1e-4, rtol=1e-3)
     if count > 1:

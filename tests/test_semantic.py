@@ -13,8 +13,9 @@ from lib.models.semantic import STRETCH, Semantic, SemanticConfig
 from lib.models.teacher import teacher
 from lib.tabs import context
 from lib.tabs import convert as tab
-from lib.voices import Voices, samples
+from lib.voices import Voices, convert, samples
 from lib.voices.convert import SPREAD_HIGH, SPREAD_LOW, moved_f0
+from lib.voices.speech import seeded
 
 M, S = 128, 96
 BF16_ERROR = 0.02  # of numbers from -1 to 1: encode works in bf16 where the processor can
@@ -150,6 +151,29 @@ def test_fine_content_counts_as_much_as_detail_says(converting):
         np.testing.assert_array_equal(converting.convert(SOURCE, VOICE, seed=3, detail=0).wav, none)
     finally:
         weight.data.copy_(told)
+
+
+def test_what_is_left_out_of_a_source_is_put_back(converting, monkeypatch):
+    """All of it, in the source's own voice and with the bands apart, is the source, but for a mean."""
+    monkeypatch.setattr(convert, "REST_BANDS", 1)
+    frames = converting.bundle["frames"]
+    x = frames.look_at(torch.tensor(SOURCE[1])[None, None])
+    bands = frames.config.M
+    content = torch.randn(1, x.shape[1], frames.config.H)
+    own = torch.tensor(converting.embed(SOURCE))[None]
+    with seeded(3), torch.inference_mode():
+        rest = convert.left_out(frames, x, content, own)
+        again = frames.sample(content, own, x[:, : convert.LOOKED], x[:, :, bands:], contrast=1.0)
+    assert not rest[:, :, bands:].any()
+    offset = (again + rest - x)[:, :, :bands]
+    torch.testing.assert_close(offset, offset.mean(1, keepdim=True).expand_as(offset), atol=1e-3, rtol=1e-3)
+
+
+def test_what_is_left_out_counts_as_much_as_detail_says(converting, monkeypatch):
+    some, none = (converting.convert(SOURCE, VOICE, seed=3, detail=detail).wav for detail in (1, 0))
+    monkeypatch.setattr(convert, "REST", 0.0)
+    assert not np.allclose(converting.convert(SOURCE, VOICE, seed=3).wav, some, atol=1e-4)
+    np.testing.assert_array_equal(converting.convert(SOURCE, VOICE, seed=3, detail=0).wav, none)
 
 
 def test_loading_a_model_draws_nothing():

@@ -40,7 +40,7 @@ class FramesConfig:
     expand: int = 3
     looks: tuple = (2, 5, 7)
     reference_layers: int = 3
-    fine: int = 16
+    fine: int = 48
     fine_hidden: int = 96
     fine_layers: int = 3
 

@@ -1,5 +1,6 @@
 """The hierarchical synthesiser: from what is said to frames of the codec, by two latents and two flows."""
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,7 @@ from lib.nn.flows import Flow
 LOGS_LOW, LOGS_HIGH = -6.0, 2.0  # of every log standard deviation: beyond them a KL overflows
 FIRST_LOGS = -1.0  # of the acoustic posterior before it has learned: less noise than signal
 LEAST_SPREAD = 0.05  # of a principal component: a weaker one is not blown up to variance 1
-# Shares of rows without any voice, of the others without a reference, and of all without fine content.
+# Shares of rows without any voice, of the others without a reference, and of all with less fine content.
 VOICELESS, UNSEEN, COARSE = 0.1, 0.2, 0.25
 # Chosen on dev pairs (card of the checkpoint): noise costs words as long as the couplings have learned so
 # little (published: .333, or .667 to be expressive); guidance brings the voice nearer.
@@ -53,9 +54,18 @@ class HierarchicalConfig:
     couplings: int = 4
     flow_layers: int = 1
     semantic_couplings: int = 2
-    fine: int = 16
+    fine: int = 48
     fine_hidden: int = 96
     fine_layers: int = 3
+
+
+class Source(NamedTuple):
+    """Speech that vectors were made from: mel [1, M, F], f0 [1, F] in Hz, its voice spk_emb [1, D], and a
+    reference of that voice, of `look_at`."""
+    mel: torch.Tensor
+    f0: torch.Tensor
+    spk_emb: torch.Tensor
+    ref: torch.Tensor
 
 
 class Distribution(nn.Module):
@@ -233,7 +243,8 @@ class Hierarchical(nn.Module):
         copy = batch["code_copy"]
         ref = self.seen(batch["ref_mel"], batch["ref_f0"])
         fine = self.fine.out(self.fine(batch["mel_copy"], mask))
-        fine = fine * (torch.rand(len(fine), 1, 1, device=fine.device) > COARSE)
+        chance = torch.rand(len(fine), 1, 1, device=fine.device)
+        fine = fine * (chance / COARSE).clamp(max=1)
         h = self.listener(copy, pitch, mask, g, ref, ref_mask, fine)
         q_a = self.acoustic(bands, pitch, mask, g)
         q_s = self.semantic(batch["code"], pitch, mask)
@@ -284,33 +295,60 @@ class Hierarchical(nn.Module):
         return torch.where(f0 > 0, pitches.hertz(line[:, 0]), 0.0)
 
     @torch.inference_mode()
-    def sample(self, code, f0, spk_emb, ref=None, fine=None, noise_scale=NOISE_SCALE, guidance=GUIDANCE):
+    def sample(self, code, f0, spk_emb, ref=None, fine=None, source=None, close=1.0, noise_scale=NOISE_SCALE,
+               guidance=GUIDANCE):
         """Log-mels [1, M, F] of vectors code [1, S, F] at f0 [1, F] in Hz, in a voice [1, D].
 
         ref: of `look_at`, or None where there is a voice but no recording.  fine [1, fine, F]: of `fine`, for
-        the frames that code was made from, or None.  noise_scale: of the draw from
-        the prior, whose numbers come from torch's random state.  guidance: how far z_a goes beyond that of
-        nobody's voice; 1 is as learned.  Source: [CFG] eq. (6), there of a score.
+        the frames that code was made from, or None.  source: the `Source` of the vectors, or None; close says
+        how much of what they leave out of it is kept, 0 to 1.  noise_scale: of the draw from the prior, whose
+        numbers come from torch's random state.  guidance: how far z_a goes beyond that of the source's voice,
+        or of nobody's; 1 is as learned.  Source: [CFG] eq. (6), there of a score; [VITS] sec. 4.4 for what is
+        kept.  Differs: only what is unforeseen goes through the flow, and a share of it.
         """
+        pitch = pitches.channels(f0)
+        mask = torch.ones_like(code[:, :1])
+        m_p, logs_p = self.prior(code, pitches.melody(pitch, mask), mask)
+        z_p = draw(m_p, logs_p, noise_scale)
+
+        def foreseen(g, h, rest=0.0):
+            return self.down(self.semantic_flow(z_p, mask, g, reverse=True) + rest, mask, g, h)
+        g, h = self.heard_as(code, pitch, spk_emb, ref, fine)
+        told = foreseen(g, h)
+        if source is None:
+            away = self.heard_as(code, pitch, None, None, fine)
+        else:
+            away = self.heard_as(code, pitch, source.spk_emb, source.ref, fine)
+        untold = foreseen(*away)
+        z_a = (untold + guidance * (told - untold)) * self.contrast[:, None]
+        if source is not None:
+            z_a = z_a + foreseen(g, h, close * self.unforeseen(source, code, fine)) - told
+        return self.frames(z_a, pitch, mask, g)
+
+    def heard_as(self, code, pitch, spk_emb, ref, fine):
+        """(g [1, G, 1], h [1, H, F]) of a voice spk_emb [1, D], None: nobody's, and of its ref or None."""
+        known = code.new_ones(1)
+        if spk_emb is None:
+            known, spk_emb = 0 * known, code.new_zeros(1, self.config.D)
         if ref is None:
             ref = code.new_zeros(1, self.config.M + 2, 1)
-            heard = torch.zeros(2, 1, dtype=torch.bool, device=code.device)
+            heard = torch.zeros(1, 1, dtype=torch.bool, device=code.device)
         else:
-            heard = torch.tensor([[True], [False]], device=code.device).expand(2, ref.shape[2])
-        g = self.told(spk_emb.expand(2, -1), torch.tensor([1.0, 0.0], device=code.device))
-        mask = torch.ones_like(code[:, :1])
-        both = mask.expand(2, -1, -1)
-        pitch = pitches.channels(f0)
+            heard = torch.ones(1, ref.shape[2], dtype=torch.bool, device=code.device)
         if fine is not None:
             fine = self.fine.out(fine)
-        h = self.listener(code.expand(2, -1, -1), pitch.expand(2, -1, -1), both, g,
-                          ref.expand(2, -1, -1), heard, fine)
-        m_p, logs_p = self.prior(code, pitches.melody(pitch, mask), mask)
-        z_p = draw(m_p, logs_p, noise_scale).expand(2, -1, -1)
-        z_s = self.semantic_flow(z_p, both, g, reverse=True)
-        told, untold = self.down(z_s, both, g, h).split(1)
-        z_a = untold + guidance * (told - untold)
-        return self.frames(z_a * self.contrast[:, None], pitch, mask, g[:1])
+        g = self.told(spk_emb, known)
+        return g, self.listener(code, pitch, torch.ones_like(code[:, :1]), g, ref, heard, fine)
+
+    def unforeseen(self, source, code, fine):
+        """What z_s [1, C, F] of a source holds beyond what its vectors and its voice foretell, of mean 0."""
+        mask = torch.ones_like(code[:, :1])
+        pitch = pitches.channels(source.f0)
+        g, h = self.heard_as(code, pitch, source.spk_emb, source.ref, fine)
+        m_a, _ = self.acoustic(self.bands(source.mel), pitch, mask, g)
+        m_p, _ = self.prior(code, pitches.melody(pitch, mask), mask)
+        rest = self.up(m_a, mask, g, h) - self.semantic_flow(m_p, mask, g, reverse=True)
+        return rest - rest.mean(2, keepdim=True)
 
     @torch.inference_mode()
     def resynthesise(self, mel, f0, spk_emb):

@@ -1,14 +1,12 @@
 """What semantic vectors leave out of the words, through a bottleneck that little of a voice fits through."""
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from lib.nn.blocks import ConvNeXtStack
 
 BAND_GROUP = 4  # mel bins that are taken together: harmonics of a voice are no longer told apart
 LEAST_SPREAD = 0.2  # of a band, in log units: silence is not blown up to speech
-HELD = 2  # frames that a number is held for
-FINE_NOISE = 0.25  # beside numbers from -1 to 1
+FINE_NOISE = 0.1  # beside numbers from -1 to 1
 
 
 class FineContent(nn.Module):
@@ -39,7 +37,6 @@ class FineContent(nn.Module):
         spread = (((groups - mean) * mask).square().sum(2, keepdim=True) / size).sqrt()
         even = (groups - mean) / spread.clamp_min(LEAST_SPREAD) * mask
         fine = torch.tanh(self.narrow(self.body(self.inputs(even), mask))).float()
-        held = F.avg_pool1d(fine, HELD, ceil_mode=True).repeat_interleave(HELD, 2)[:, :, : mel.shape[2]]
         if self.training:
-            held = held + FINE_NOISE * torch.randn_like(held)
-        return held * mask
+            fine = fine + FINE_NOISE * torch.randn_like(fine)
+        return fine * mask

@@ -3,9 +3,12 @@ import time
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from lib import audio
 from lib.data.filling import interpolate
+from lib.models.frames import FRAME_SECONDS
+from lib.models.hierarchical import Source
 from lib.voices.speech import fade, finished, is_clip, result, seeded, stop_if
 
 RANGES = {"strength": (0, 1), "pitch": (0, 1), "detail": (0, 1), "semitones": (-12, 12)}
@@ -16,12 +19,13 @@ MODELS = tuple(NEEDS)
 # In whose card stands how each converts.
 JUDGED = {"frames": "semantic", "hierarchical": "hierarchical", "flow_vae": "flow_vae"}
 LOOK = (1.0, 6.0)  # s of a recording that are looked at
+LOOKED = round(LOOK[1] / FRAME_SECONDS)  # frames of a source that tell its voice
 # Of a rough draw that tells the register of a voice without a recording; 8 steps agree within a semitone.
 REGISTER_STEPS = 2
-# Half of the fine content: more of it brings words and leaves more of the voice of the source.  40 dev pairs,
-# half and all: wer .219, .197; SECS to the target .760, .758, to the source .573, .590.  Without any, by
-# earlier weights and of 20 pairs: wer .264 for .184.
-FINE = 0.5
+# Share of the fine content, and of what is still left out of the source, that is used: more of either brings
+# words and leaves more of the voice of the source.
+FINE, REST = 0.75, 0.5
+REST_BANDS = 4  # mel bins that the rest is averaged over: harmonics of the source are no longer told apart
 CONTRAST = 1.1  # of frames: 1.2, as in speaking, costs likeness here (20 dev pairs: .731 for .741)
 SPREAD_LOW, SPREAD_HIGH = 0.8, 1.25  # a melody is widened or narrowed by no more: further it sounds acted
 EVEN = 0.05  # spread of a melody, in log-Hz: one below is monotonous, and its measure is chance
@@ -60,7 +64,7 @@ def convert(voices, source, voice, strength=1.0, pitch=1.0, semitones=0.0, seed=
         if strength > 0 and is_clip(voice):
             clips.append(voice)
         with seeded(seed):
-            wav_hat = BY_FRAMES[model](voices, whole, spk_emb, clips, report, **settings)
+            wav_hat = BY_FRAMES[model](voices, whole, (own, spk_emb), clips, report, **settings)
         wav_hat = fade(audio.normalise(wav_hat[0, 0, : len(wav)].numpy()))
     else:
         with seeded(seed):
@@ -71,11 +75,13 @@ def convert(voices, source, voice, strength=1.0, pitch=1.0, semitones=0.0, seed=
 
 
 @torch.inference_mode()
-def by_frames(voices, wav, spk_emb, clips, report, strength, pitch, semitones, detail):
+def by_frames(voices, wav, both, clips, report, strength, pitch, semitones, detail):
     """wav [1, 1, T] said again by the frames of the codec, told its semantic vectors and led along its f0.
 
-    clips: recordings of the voice spk_emb [1, D] that are looked at; of both voices where it is between two.
+    both: the voice of wav and the one that is asked for, [1, D] each.  clips: recordings of the latter that
+    are looked at; of both voices where it is between two.
     """
+    own, spk_emb = both
     frames = voices.bundle["frames"]
     mel, f0 = frames.harmonic.analyse(wav)
     nothing = wav.new_zeros(1, frames.config.C, mel.shape[2])
@@ -89,17 +95,34 @@ def by_frames(voices, wav, spk_emb, clips, report, strength, pitch, semitones, d
         _, f0_asked = frames.decode(frames.sample(content, spk_emb, ref, steps=REGISTER_STEPS))
     moved = moved_f0(f0, f0_asked, pitch, semitones)
     lead = frames.encode(mel, moved)[:, :, frames.config.M:]
+    rest = left_out(frames, frames.encode(mel, f0), content, own)
     x = frames.sample(content, spk_emb, ref, lead, detail, contrast=CONTRAST, progress=report)
-    return frames.harmonic(*frames.decode(x))
+    return frames.harmonic(*frames.decode(x + REST * detail * rest))
+
+
+def left_out(frames, x, content, own):
+    """What is lost of x [1, F, K] when it is said again in its own voice [1, D]: [1, F, K].
+
+    Of mean 0 over time, and of the bands only: the pitch is led.
+    """
+    bands = frames.config.M
+    with torch.random.fork_rng(devices=[]):  # the same draw as for the other voice
+        again = frames.sample(content, own, x[:, :LOOKED], x[:, :, bands:], contrast=1.0)
+    rest = (x - again)[:, :, :bands]
+    rest = rest - rest.mean(1, keepdim=True)
+    before = REST_BANDS // 2
+    wide = F.pad(rest, (before, REST_BANDS - 1 - before), mode="replicate")
+    return F.pad(F.avg_pool1d(wide, REST_BANDS, 1), (0, x.shape[2] - bands))
 
 
 @torch.inference_mode()
-def by_hierarchy(voices, wav, spk_emb, clips, report, strength, pitch, semitones, detail):
+def by_hierarchy(voices, wav, both, clips, report, strength, pitch, semitones, detail):
     """wav [1, 1, T] said again by the hierarchical synthesiser; all else as by_frames.
 
     detail: share of the melody and the fine content of the source; the rest of a melody is what its
     predictor expects of the voice.
     """
+    own, spk_emb = both
     net = voices.bundle["hierarchical"]
     report(0.0)
     mel, f0 = net.harmonic.analyse(wav)
@@ -111,7 +134,8 @@ def by_hierarchy(voices, wav, spk_emb, clips, report, strength, pitch, semitones
     moved = moved_f0(f0, f0_asked, pitch, semitones)
     f0_told = expected ** (1 - detail) * moved**detail
     report(0.5)
-    mel_hat = net.sample(code, f0_told, spk_emb, ref, fine=FINE * detail * net.fine(mel))
+    source = Source(mel, f0, own, net.seen(mel, f0)[:, :, :LOOKED])
+    mel_hat = net.sample(code, f0_told, spk_emb, ref, FINE * detail * net.fine(mel), source, REST * detail)
     return net.harmonic(mel_hat, f0_told)
 
 
