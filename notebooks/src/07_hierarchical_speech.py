@@ -510,7 +510,7 @@ print(f"twins agree: {slow:.3f}")
 # | text-to-vec: 107 M, a learned prosody style, CTC | 6 M, a measured prompt, the student's reader | few voices, one processor |
 #
 # Vectors, pitch and frames lie side by side from the start, so there is no path to search and it learns fast. A tenth of the
-# steps get no voice, a fifth of the others no reference, a quarter no *fine content* (16 numbers a frame, lesson 11, which
+# steps get no voice, a fifth of the others no reference, a quarter less *fine content* (48 numbers a frame, lesson 11, which
 # `FineContent` reads from the copy's frames: what the vectors leave out of the words), so that it can do without: text has none.
 
 # %%
@@ -598,6 +598,12 @@ show.sliders(speak, register=(-2.0, 2.0, 0.5, -0.5), reach=(-2.0, 2.0, 0.5, 0.5)
 # %% [markdown]
 # And the other half of the promise: a **recording** takes the same way. Its vectors are heard instead of written, its melody
 # is moved to the register of the new voice; `voices.convert(source, voice, model="hierarchical")` does it in one line.
+#
+# A recording gives more than vectors. Flows can be walked in both directions, so it is first walked *up*, in its own voice, to
+# its `z_s`, and compared with the `z_s` that its vectors foretell. The difference (`unforeseen`) is what vectors leave out: the
+# words that would be lost, and some of the voice that was not recognised. A share of it, `close`, comes along on the way
+# *down* in the other voice. With all of it, and in its own voice, the recording comes back whole (a test holds us to that).
+# Guidance has a better place to start from, too: not nobody's voice, but the one that is to be left behind.
 #
 # ## 9. Keep it
 #

@@ -614,16 +614,21 @@ show.display(show.table([{"sound": name, "SECS": value} for name, value in secs.
 #
 # When somebody's words are said again in another voice, there is no text: frames are told the vectors of lesson 07, and
 # vectors lose words. Twenty clips said again in their own voice had 23 % of their words misheard; the recordings had 5 %. So the
-# shipped frames are told **fine content** besides: 16 numbers, each held for two frames, which a small network reads from the
-# recording and learns together with the frames. It would love to smuggle the voice through, and that must not pay:
+# shipped frames are told **fine content** besides: 48 numbers a frame, which a small network reads from the recording and
+# learns together with the frames. It would love to smuggle the voice through, and that must not pay:
 #
 # - every band comes at mean 0 and variance 1 over the recording, so level and equaliser are gone;
 # - bands come by fours, too coarse for the harmonics, so the pitch is gone;
 # - it learned from copies with other formants than those of the goal, so formants do not help;
 # - there are few numbers, and noise is added to them while it learns: a **bottleneck** (AutoVC).
 #
-# `voices.convert(source, stranger, model="frames", detail=0.5)` lets half of it count, and follows the melody half as closely;
-# in the app it is the slider *detail* of Convert. The synthesiser of lesson 07 hears such numbers, too.
+# Even so something is lost, and this time we know exactly what: say the recording again *in its own voice*, with the same
+# vectors, fine content and noise, and subtract. What is left over (averaged over four bands, so that no harmonics remain)
+# holds a burst that was too soft, a vowel that was too open, and little of the voice, which both have. Half of it is added
+# to what the other voice says: `left_out` in `lib/voices/convert.py`, ten lines and nothing to learn.
+#
+# `voices.convert(source, stranger, model="frames", detail=0.5)` lets half as much of both count, and follows the melody half
+# as closely; in the app it is the slider *detail* of Convert. The synthesiser of lesson 07 hears such numbers, too.
 #
 # ## 11. Keep it
 #
