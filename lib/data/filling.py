@@ -22,8 +22,8 @@ class FillingConfig:
 
 
 def interpolate(spk_emb, other, share):
-    """The voice `share` [B, 1] or number (0 to 1) of the way from spk_emb to other, both [B, D]; unit.
-    Source: [LF], fig. 2a.
+    """The voice `share` [B, 1] or number of the way from spk_emb to other, both [B, D]; unit.
+    0 to 1 lies between them, more goes on in the same direction.  Source: [LF], fig. 2a.
 
     Differs: made unit again, because the encoder only knows the sphere.  Opposite voices have no middle: then
     spk_emb is returned.

@@ -624,8 +624,9 @@ show.display(show.table([{"sound": name, "SECS": value} for name, value in secs.
 #
 # Even so something is lost, and this time we know exactly what: say the recording again *in its own voice*, with the same
 # vectors, fine content and noise, and subtract. What is left over (averaged over four bands, so that no harmonics remain)
-# holds a burst that was too soft, a vowel that was too open, and little of the voice, which both have. Half of it is added
-# to what the other voice says: `left_out` in `lib/voices/convert.py`, ten lines and nothing to learn.
+# holds a burst that was too soft, a vowel that was too open, and a little of the voice. Two fifths of it are added to what
+# the other voice says: `left_out` in `lib/voices/convert.py`, ten lines and nothing to learn. Against the little of the
+# voice, the embedding that is told lies *past* the asked one: 1.4 times the way from the source's voice to it.
 #
 # `voices.convert(source, stranger, model="frames", detail=0.5)` lets half as much of both count, and follows the melody half
 # as closely; in the app it is the slider *detail* of Convert. The synthesiser of lesson 07 hears such numbers, too.
