@@ -161,7 +161,7 @@ def judged():
     return {row[0].split("*")[1]: row[1:] for row in rows}
 
 
-TABS = [("Speak", "text_to_vec"), ("Convert", "semantic"), ("Extract", "attractor")]
+TABS = [("Speak", "text_to_vec"), ("Convert", "hierarchical"), ("Extract", "attractor")]
 
 
 @pytest.mark.parametrize(("tab", "name"), TABS)

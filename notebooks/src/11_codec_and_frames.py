@@ -614,8 +614,8 @@ show.display(show.table([{"sound": name, "SECS": value} for name, value in secs.
 #
 # When somebody's words are said again in another voice, there is no text: frames are told the vectors of lesson 07, and
 # vectors lose words. Twenty clips said again in their own voice had 23 % of their words misheard; the recordings had 5 %. So the
-# shipped frames are told **fine content** besides: 48 numbers a frame, which a small network reads from the recording and
-# learns together with the frames. It would love to smuggle the voice through, and that must not pay:
+# frames are told **fine content** besides: 48 numbers a frame (16 in the shipped ones), which a small network reads from the
+# recording and learns together with the frames. It would love to smuggle the voice through, and that must not pay:
 #
 # - every band comes at mean 0 and variance 1 over the recording, so level and equaliser are gone;
 # - bands come by fours, too coarse for the harmonics, so the pitch is gone;
