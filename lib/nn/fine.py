@@ -13,9 +13,9 @@ class FineContent(nn.Module):
     """Frames mel [B, M, F] of a source -> what semantic vectors leave out of its words, [B, fine, F].
 
     Bands by fours, each at mean 0 and variance 1 over the recording, so that hardly any equaliser, level or
-    pitch gets through; then few numbers, each held for two frames, with noise while it learns: a bottleneck
-    that little of the voice fits through.  It is learned with what hears it, through `out`, from copies with
-    another throat.  config: M, H (of `out`), fine, fine_hidden, fine_layers.
+    pitch gets through; then few numbers, with noise while it learns: a bottleneck that little of the voice
+    fits through.  It is learned with what hears it, through `out`, from copies with another throat.
+    config: M, H (of `out`), fine, fine_hidden, fine_layers.
     Source: the information bottleneck of [AUTOVC] sec. 3; instance normalisation as in [ADAIN].
     """
 

@@ -41,11 +41,12 @@ def convert(voices, source, voice, strength=1.0, pitch=1.0, semitones=0.0, seed=
             cancelled=None, model=None):
     """Say what `source` (a clip of 1 to 60 s) says, at its pace, in `voice` (clip or embedding): Speech.
 
-    strength: share of the way from the voice of the source to `voice`, 0 to 1.  pitch: the same for the
-    register; semitones (-12 to 12) are added.  detail: how closely it follows the source (its sound by
-    flow_vae, its melody and fine content by the others), 0 to 1.  model: one of MODELS; by
-    default the first that is installed.  progress(share, message) is told how far it is, cancelled() asked as
-    often; when it says so, InterruptedError is raised.
+    strength: share of the way from the voice of the source to `voice`, 0 to 1; 1 ends a little past it (see
+    BEYOND).  pitch: the same for the register, which ends there; semitones (-12 to 12) are added.  detail:
+    how closely it follows the source (its sound by flow_vae; its melody, fine content and what they leave out
+    by the others), 0 to 1.  model: one of MODELS; by default the first that is installed.
+    progress(share, message) is told how far it is, cancelled() asked as often; when it says so,
+    InterruptedError is raised.
     Raises ValueError for a bad clip, settings out of range, or a model that is not installed.
     """
     started = time.time()
@@ -125,7 +126,7 @@ def left_out(frames, x, content, own):
 def by_hierarchy(voices, wav, both, clips, report, strength, pitch, semitones, detail):
     """wav [1, 1, T] said again by the hierarchical synthesiser; all else as by_frames.
 
-    detail: share of the melody and the fine content of the source; the rest of a melody is what its
+    detail: share of the melody, the fine content and the rest of the source; what a melody lacks is what its
     predictor expects of the voice.
     """
     own, spk_emb = both
