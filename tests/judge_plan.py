@@ -22,6 +22,7 @@ Figures stay in OUT/judged.json.
 """
 import argparse
 import functools
+import hashlib
 import itertools
 import json
 import os
@@ -65,6 +66,19 @@ def judged(manifest, judge):
     answer = manifest.with_suffix(".json")
     command = [home / "bin" / "python", judge, manifest, "--json", answer]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return json.loads(answer.read_text())
+
+
+def judged_once(manifest, judge):
+    """`judged`, or what it said before of a manifest of the same recordings and texts."""
+    digest = hashlib.sha256(judge.read_bytes())
+    for line in read(manifest):
+        digest.update(line.get("text", "").encode())
+        for name in ("wav", "reference"):
+            digest.update((manifest.parent / line[name]).read_bytes())
+    answer = manifest.with_name(f"{manifest.stem}-{digest.hexdigest()[:12]}.json")
+    if not answer.exists():
+        answer.write_text(json.dumps(judged(manifest, judge)))
     return json.loads(answer.read_text())
 
 
@@ -172,7 +186,7 @@ def about_sources(result, lines, out, judge):
     """How near conversions are to target and source, and what the sources themselves get."""
     swapped = [{"wav": line["wav"], "reference": line["source"]} for line in lines]
     to_source = judged(write(out / "own.jsonl", swapped), judge)
-    raw = judged(write(out / "sources.jsonl", [line | {"wav": line["source"]} for line in lines]), judge)
+    raw = judged_once(write(out / "sources.jsonl", [line | {"wav": line["source"]} for line in lines]), judge)
     pairs = zip(result["lines"], to_source["lines"], strict=True)
     nearer = [target["secs"] > source["secs"] for target, source in pairs]
     where = {"secs to target": result["figures"]["secs"], "secs to source": to_source["figures"]["secs"],

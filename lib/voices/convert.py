@@ -102,7 +102,7 @@ def by_frames(voices, wav, both, clips, report, strength, pitch, semitones, deta
         _, f0_asked = frames.decode(frames.sample(content, spk_emb, ref, steps=REGISTER_STEPS))
     moved = moved_f0(f0, f0_asked, pitch, semitones)
     lead = frames.encode(mel, moved)[:, :, frames.config.M:]
-    rest = left_out(frames, frames.encode(mel, f0), content, own)
+    rest = left_out(frames, frames.encode(mel, f0), content, own) if detail > 0 else 0.0
     x = frames.sample(content, spk_emb, ref, lead, detail, contrast=CONTRAST, progress=report)
     return frames.harmonic(*frames.decode(x + REST["frames"] * detail * rest))
 
