@@ -12,7 +12,7 @@ from lib.models import hierarchical
 from lib.models.harmonic import HarmonicCodec, HarmonicCodecConfig
 from lib.models.hierarchical import MOST_CONTRAST, WEIGHTS, Hierarchical, HierarchicalConfig, hidden_at_random
 from lib.models.semantic import Semantic, SemanticConfig
-from lib.nn import pitch
+from lib.nn import fine, pitch
 from lib.nn.adaptive import AdaptiveBlock
 from lib.voices import Voices
 
@@ -323,6 +323,19 @@ def test_what_is_left_out_brings_a_source_back(net):
         _, h = net.heard_as(code, told, source.spk_emb, source.ref, None)
         offset = net.up(z_a, mask, g, h) - net.up(m_a, mask, g, h)
     torch.testing.assert_close(offset, offset.mean(2, keepdim=True).expand_as(offset), atol=1e-3, rtol=1e-3)
+
+
+def test_what_is_not_decoded_brings_the_frames_back(net, monkeypatch):
+    """Bin by bin it is all that z_a loses but a mean over time; averaged over bins it has no harmonics."""
+    _, source = spoken()
+    again = net.resynthesise(source.mel, source.f0, source.spk_emb)
+    comb = torch.tensor([1.0, -1.0]).repeat(M // 2)[None, :, None] * torch.randn(1, 1, 23)
+    inner = slice(fine.REST_BINS, -fine.REST_BINS)
+    with torch.inference_mode():
+        assert fine.without_harmonics(comb)[:, inner].abs().max() < 1e-5
+        monkeypatch.setattr(fine, "REST_BINS", 1)
+        offset = again + net.undecoded(source) - source.mel
+    torch.testing.assert_close(offset, offset.mean(2, keepdim=True).expand_as(offset), atol=1e-4, rtol=1e-4)
 
 
 def test_a_source_is_kept_as_closely_as_asked(net):

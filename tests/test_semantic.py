@@ -11,6 +11,7 @@ from conftest import UNTRAINED, with_frames
 from lib.data import corpus
 from lib.models.semantic import STRETCH, Semantic, SemanticConfig
 from lib.models.teacher import teacher
+from lib.nn import fine
 from lib.tabs import context
 from lib.tabs import convert as tab
 from lib.voices import Voices, convert, samples
@@ -155,7 +156,7 @@ def test_fine_content_counts_as_much_as_detail_says(converting):
 
 def test_what_is_left_out_of_a_source_is_put_back(converting, monkeypatch):
     """All of it, in the source's own voice and with the bands apart, is the source, but for a mean."""
-    monkeypatch.setattr(convert, "REST_BANDS", 1)
+    monkeypatch.setattr(fine, "REST_BINS", 1)
     frames = converting.bundle["frames"]
     x = frames.look_at(torch.tensor(SOURCE[1])[None, None])
     bands = frames.config.M

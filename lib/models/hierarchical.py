@@ -10,7 +10,7 @@ from lib import losses
 from lib.nn import pitch as pitches
 from lib.nn.adaptive import AdaptiveBlock, CrossAttention
 from lib.nn.blocks import ConvNeXtStack
-from lib.nn.fine import FineContent
+from lib.nn.fine import FineContent, without_harmonics
 from lib.nn.flows import Flow
 
 LOGS_LOW, LOGS_HIGH = -6.0, 2.0  # of every log standard deviation: beyond them a KL overflows
@@ -301,10 +301,10 @@ class Hierarchical(nn.Module):
 
         ref: of `look_at`, or None where there is a voice but no recording.  fine [1, fine, F]: of `fine`, for
         the frames that code was made from, or None.  source: the `Source` of the vectors, or None; close says
-        how much of what they leave out of it is kept, 0 to 1.  noise_scale: of the draw from the prior, whose
-        numbers come from torch's random state.  guidance: how far z_a goes beyond that of the source's voice,
-        or of nobody's; 1 is as learned.  Source: [CFG] eq. (6), there of a score; [VITS] sec. 4.4 for what is
-        kept.  Differs: only what is unforeseen goes through the flow, and a share of it.
+        how much is kept, 0 to 1, of what they and z_a leave out of it.  noise_scale: of the draw from the
+        prior, whose numbers come from torch's random state.  guidance: how far z_a goes beyond that of the
+        source's voice, or of nobody's; 1 is as learned.  Source: [CFG] eq. (6), there of a score; [VITS]
+        sec. 4.4 for what is kept.  Differs: only what is unforeseen goes through the flow, and a share of it.
         """
         pitch = pitches.channels(f0)
         mask = torch.ones_like(code[:, :1])
@@ -323,7 +323,10 @@ class Hierarchical(nn.Module):
         z_a = (untold + guidance * (told - untold)) * self.contrast[:, None]
         if source is not None:
             z_a = z_a + foreseen(g, h, close * self.unforeseen(source, code, fine)) - told
-        return self.frames(z_a, pitch, mask, g)
+        mel_hat = self.frames(z_a, pitch, mask, g)
+        if source is not None:
+            mel_hat = mel_hat + close * self.undecoded(source)
+        return mel_hat
 
     def heard_as(self, code, pitch, spk_emb, ref, fine):
         """(g [1, G, 1], h [1, H, F]) of a voice spk_emb [1, D], None: nobody's, and of its ref or None."""
@@ -349,6 +352,10 @@ class Hierarchical(nn.Module):
         m_p, _ = self.prior(code, pitches.melody(pitch, mask), mask)
         rest = self.up(m_a, mask, g, h) - self.semantic_flow(m_p, mask, g, reverse=True)
         return rest - rest.mean(2, keepdim=True)
+
+    def undecoded(self, source):
+        """What log-mels [1, M, F] of a source hold beyond what z_a keeps of them."""
+        return without_harmonics(source.mel - self.resynthesise(source.mel, source.f0, source.spk_emb))
 
     @torch.inference_mode()
     def resynthesise(self, mel, f0, spk_emb):

@@ -1,10 +1,12 @@
 """What semantic vectors leave out of the words, through a bottleneck that little of a voice fits through."""
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from lib.nn.blocks import ConvNeXtStack
 
 BAND_GROUP = 4  # mel bins that are taken together: harmonics of a voice are no longer told apart
+REST_BINS = 4  # mel bins that a rest is averaged over, for the same reason
 LEAST_SPREAD = 0.2  # of a band, in log units: silence is not blown up to speech
 FINE_NOISE = 0.1  # beside numbers from -1 to 1
 
@@ -40,3 +42,13 @@ class FineContent(nn.Module):
         if self.training:
             fine = fine + FINE_NOISE * torch.randn_like(fine)
         return fine * mask
+
+
+def without_harmonics(rest):
+    """rest [B, M, F] of log-mels averaged over REST_BINS, its mean over time taken away.
+
+    For what is carried over from one voice to another: harmonics lie elsewhere there, and a mean is voice."""
+    rest = rest - rest.mean(2, keepdim=True)
+    before = REST_BINS // 2
+    wide = F.pad(rest.transpose(1, 2), (before, REST_BINS - 1 - before), mode="replicate")
+    return F.avg_pool1d(wide, REST_BINS, 1).transpose(1, 2)

@@ -9,6 +9,7 @@ from lib import audio
 from lib.data.filling import interpolate
 from lib.models.frames import FRAME_SECONDS
 from lib.models.hierarchical import Source
+from lib.nn.fine import without_harmonics
 from lib.voices.speech import fade, finished, is_clip, result, seeded, stop_if
 
 RANGES = {"strength": (0, 1), "pitch": (0, 1), "detail": (0, 1), "semitones": (-12, 12)}
@@ -31,7 +32,6 @@ REGISTER_STEPS = 2
 FINE = 0.75
 REST = {"hierarchical": 0.6, "frames": 0.4}
 BEYOND = {"hierarchical": 1.25, "frames": 1.4, "flow_vae": 1.0}
-REST_BANDS = 4  # mel bins that the rest is averaged over: harmonics of the source are no longer told apart
 CONTRAST = 1.1  # of frames: 1.2, as in speaking, costs likeness here (20 dev pairs: .731 for .741)
 SPREAD_LOW, SPREAD_HIGH = 0.8, 1.25  # a melody is widened or narrowed by no more: further it sounds acted
 EVEN = 0.05  # spread of a melody, in log-Hz: one below is monotonous, and its measure is chance
@@ -115,11 +115,8 @@ def left_out(frames, x, content, own):
     bands = frames.config.M
     with torch.random.fork_rng(devices=[]):  # the same draw as for the other voice
         again = frames.sample(content, own, x[:, :LOOKED], x[:, :, bands:], contrast=1.0)
-    rest = (x - again)[:, :, :bands]
-    rest = rest - rest.mean(1, keepdim=True)
-    before = REST_BANDS // 2
-    wide = F.pad(rest, (before, REST_BANDS - 1 - before), mode="replicate")
-    return F.pad(F.avg_pool1d(wide, REST_BANDS, 1), (0, x.shape[2] - bands))
+    rest = without_harmonics((x - again)[:, :, :bands].transpose(1, 2))
+    return F.pad(rest.transpose(1, 2), (0, x.shape[2] - bands))
 
 
 @torch.inference_mode()

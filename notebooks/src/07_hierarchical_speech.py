@@ -603,6 +603,7 @@ show.sliders(speak, register=(-2.0, 2.0, 0.5, -0.5), reach=(-2.0, 2.0, 0.5, 0.5)
 # its `z_s`, and compared with the `z_s` that its vectors foretell. The difference (`unforeseen`) is what vectors leave out: the
 # words that would be lost, and some of the voice that was not recognised. A share of it, `close`, comes along on the way
 # *down* in the other voice. With all of it, and in its own voice, the recording comes back whole (a test holds us to that).
+# What `z_a` itself cannot hold is carried over as well, averaged over four mel bins so that no harmonic is in it (`undecoded`).
 # Guidance has a better place to start from, too: not nobody's voice, but the one that is to be left behind.
 #
 # ## 9. Keep it
