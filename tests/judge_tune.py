@@ -6,11 +6,11 @@ person.  Tuning hears other recordings of these kinds and other people than the 
 over the noisy clip, means over people with bootstrap intervals over people.
 
 The questions that [PERSONAL] leaves open: a neighbour is the virtual voice nearest to a person, other than
-the person, and its recordings are tuned on in place of the person's; quantity is a quarter of the sentences
-beside all; which property of the sentences goes with their gain is a rank correlation over people.
+the person, and its recordings are tuned on in place of the person's; quantity is 13, 40 and 220 sentences
+beside each other; which property of the sentences goes with their gain is a rank correlation over people.
 
 OUT/people keeps each person as soon as it is done, under a name made of what it was measured with: who stops
-it goes on from there, and twelve people take about ten minutes of one core.
+it goes on from there, and twelve people take about half an hour of one core.
 """
 import hashlib
 import itertools
@@ -26,7 +26,7 @@ from judge_enhance import HEARD_DB, SNR_DB, interval, marks_of, noise_rows
 from lib import audio
 from lib.data import corpus, noisy
 from lib.evaluation import metrics, statistics
-from lib.paths import ASSETS, EMBEDDED
+from lib.paths import ASSETS
 from lib.voices import tune
 
 REAL, VIRTUAL = 6, 6  # people
@@ -34,15 +34,19 @@ SECONDS = 5.0  # of the clip to tell a voice by, and of the one to be cleaned
 MOST = 20  # clips of a person that are read
 OWN_SECONDS = 50.0  # of recorded speech at most: as much as so many sentences have
 KINDS, RECORDINGS = 3, 4  # of recorded noise for a person, and recordings of each to learn from
-STEPS, SAID, FEW = 60, 16, 4  # steps are a quarter of the app's, sentences two fifths: for the time of it all
+STEPS = 60  # a quarter of the app's, for the time of it all
+FEW, SAID, MANY = 13, 40, 220  # sentences: about 1, 4 and 24 minutes; [PERSONAL] has 40 and 220
+CHARACTERS = 80, 120  # of one
 SEED = 30_000
 NOISY = "the noisy clip"  # its marks are levels, not gains
 OURS, FEW_OF_OURS = f"tuned on {SAID} sentences of ours", f"tuned on {FEW} sentences of ours"
+MANY_OF_OURS = f"tuned on {MANY} sentences of ours"
 OWN, NEIGHBOUR = "tuned on own recordings", "tuned on a virtual neighbour"
 CLIP, BOTH = "tuned on the clip", f"tuned on the clip and {SAID} sentences of ours"
 ANYBODY, TOLD = "anybody", "told the voice"
 COMPARED = (  # differences of two systems, person by person
     (TOLD, ANYBODY), (OWN, ANYBODY), (OWN, TOLD), (OURS, ANYBODY), (OURS, TOLD), (OURS, FEW_OF_OURS),
+    (MANY_OF_OURS, ANYBODY), (MANY_OF_OURS, TOLD), (MANY_OF_OURS, OURS),
     (CLIP, TOLD), (BOTH, ANYBODY), (BOTH, TOLD), (BOTH, CLIP), (NEIGHBOUR, ANYBODY), (NEIGHBOUR, TOLD),
 )
 HEARD = 4  # sentences of a person that the judge listens to
@@ -125,10 +129,11 @@ def systems(voices, one, said, neighbour, unwanted):
         ANYBODY: None,
         TOLD: voices.embed((audio.RATE, one.clip)),
         OWN: tuned(one.clip, one.own),
-        OURS: tuned(one.clip, said),
         FEW_OF_OURS: tuned(one.clip, said[:FEW]),
+        OURS: tuned(one.clip, said[:SAID]),
+        MANY_OF_OURS: tuned(one.clip, said),
         CLIP: tuned(one.clip, np.array_split(one.clip, tune.HELD)),
-        BOTH: tuned(one.clip, said, recorded=one.clip),
+        BOTH: tuned(one.clip, said[:SAID], recorded=one.clip),
         NEIGHBOUR: tuned(neighbour.clip, neighbour.own),  # nothing of the person goes into this one
     }
 
@@ -169,13 +174,22 @@ def key():
     return digest.hexdigest()[:12]
 
 
-def keep_heard(folder, name, one, said):
+def texts(shared):
+    """MANY sentences that people of the training read aloud, the same ones for everybody."""
+    rows = corpus.rows([*sorted((shared / "corpus").glob("speech-*.parquet"))], "train")
+    shortest, longest = CHARACTERS
+    fitting = {row["text"] for row in rows if row["text_kind"] == "human"}
+    fitting = sorted(words for words in fitting if shortest <= len(words) < longest)
+    chosen = np.random.default_rng(SEED).choice(fitting, MANY, replace=False)
+    return [words.capitalize() + "." for words in chosen]
+
+
+def keep_heard(folder, name, one, said, sentences):
     """Keep the clip of a Person and HEARD sentences in that voice, with a manifest for the judge."""
-    texts = EMBEDDED.with_name("sentences.txt").read_text().splitlines()
     audio.save(folder / f"{name}.wav", audio.RATE, one.clip)
     lines = []
     for i, wav in enumerate(said[:HEARD]):
-        line = {"wav": f"{name}-{i}.wav", "text": texts[i], "reference": f"{name}.wav"}
+        line = {"wav": f"{name}-{i}.wav", "text": sentences[i], "reference": f"{name}.wav"}
         audio.save(folder / line["wav"], audio.RATE, wav)
         lines.append(json.dumps(line) + "\n")
     (folder / f"{name}.jsonl").write_text("".join(lines))
@@ -188,13 +202,13 @@ def tables(voices, shared, out, judged):
     A table: {kind of noise: {system: {mark: [mean, low, high]}}}.  In the environment: LIMIT=n people, and
     JUDGE=no leaves the properties out."""
     chosen, virtual = people(shared)
-    sides = recordings(shared)
     folder = out / "people" / key()
     folder.mkdir(parents=True, exist_ok=True)
+    given = voices, chosen, virtual, recordings(shared), texts(shared), folder
     names = list(chosen)[: int(os.environ.get("LIMIT", len(chosen)))]
     everyone = {}
     for name in names:
-        everyone[name] = once(folder / f"{name}.json", asked_of, name, voices, chosen, virtual, sides, folder)
+        everyone[name] = once(folder / f"{name}.json", asked_of, name, *given)
         if len(everyone) > 1:
             yield grouped(everyone)
     if os.environ.get("JUDGE") != "no":
@@ -202,13 +216,13 @@ def tables(voices, shared, out, judged):
         yield grouped(everyone) | {"properties": properties(everyone, [said["figures"] for said in heard])}
 
 
-def asked_of(name, voices, chosen, virtual, sides, folder):
-    """`measured` of one person; some of the sentences that were made stay in folder for the judge."""
+def asked_of(name, voices, chosen, virtual, sides, sentences, folder):
+    """`measured` of one person, whose voice says sentences; some of them stay in folder for the judge."""
     one = chosen[name]
     rng = np.random.default_rng([SEED, list(chosen).index(name)])
     to_ask, unwanted = five(rng, sides, [its.test for who, its in chosen.items() if who != name])
-    said = tune.spoken(voices, (audio.RATE, one.clip), SEED, count=SAID)
-    keep_heard(folder, name, one, said)
+    said = tune.spoken(voices, (audio.RATE, one.clip), SEED, sentences=sentences)
+    keep_heard(folder, name, one, said, sentences)
     neighbour = nearest(voices, one, [its for who, its in virtual.items() if who != name])
     return measured(voices, systems(voices, one, said, neighbour, unwanted), one, to_ask)
 

@@ -85,9 +85,17 @@ def others(seed):
     return noisy.generated(rng, people, GENERATED) + people
 
 
-def spoken(voices, voice, seed, tell=None, count=None):
-    """`count` sentences (None: SENTENCES) in `voice`, wavs [T]; tell(share, words) after each."""
-    sentences = EMBEDDED.with_name("sentences.txt").read_text().splitlines()[: count or SENTENCES]
+def written():
+    """The sentences that are spoken where none are brought."""
+    return EMBEDDED.with_name("sentences.txt").read_text().splitlines()[:SENTENCES]
+
+
+def spoken(voices, voice, seed, tell=None, sentences=None):
+    """Sentences (None: those of `written`) in `voice`, wavs [T]; tell(share, words) after each.
+
+    Each ends with a full stop and has at most 120 characters, as AT_ONCE go into one request."""
+    if sentences is None:
+        sentences = written()
     wavs = []
     for first in range(0, len(sentences), AT_ONCE):
         words = " ".join(sentences[first: first + AT_ONCE])

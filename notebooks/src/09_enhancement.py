@@ -394,7 +394,7 @@ places = list(corpus.by_speaker(mine).values())[0]
 clips = [corpus.wav(mine[i]) for i in places]
 clip, own = clips[0][: 5 * audio.RATE], clips[1:5]
 SENTENCES = budget.pick(quick=10, full=tune.SENTENCES)
-said = tune.spoken(voices, (audio.RATE, clip), seed=0, count=SENTENCES)
+said = tune.spoken(voices, (audio.RATE, clip), seed=0, sentences=tune.written()[:SENTENCES])
 print(f"{sum(map(len, said)) / audio.RATE:.0f} s of speech of {len(clip) / audio.RATE:.0f} s")
 show.display(show.player(clip, label="what was recorded"))
 show.display(show.player(said[0], label="what it never said"))
