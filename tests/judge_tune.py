@@ -31,8 +31,8 @@ from lib.voices import tune
 
 REAL, VIRTUAL = 6, 6  # people
 SECONDS = 5.0  # of the clip to tell a voice by, and of the one to be cleaned
-MOST = 20  # clips of a person that are read
-OWN_SECONDS = 50.0  # of recorded speech at most: as much as so many sentences have
+MOST = 60  # clips of a person that are read
+OWN_SECONDS = 240.0  # of recorded speech at most: as much as SAID sentences have
 KINDS, RECORDINGS = 3, 4  # of recorded noise for a person, and recordings of each to learn from
 STEPS = 60  # a quarter of the app's, for the time of it all
 FEW, SAID, MANY = 13, 40, 220  # sentences: about 1, 4 and 24 minutes; [PERSONAL] has 40 and 220
@@ -41,12 +41,14 @@ SEED = 30_000
 NOISY = "the noisy clip"  # its marks are levels, not gains
 OURS, FEW_OF_OURS = f"tuned on {SAID} sentences of ours", f"tuned on {FEW} sentences of ours"
 MANY_OF_OURS = f"tuned on {MANY} sentences of ours"
+EARLIER = f"tuned on {SAID} sentences of lesson 03"  # its voice is less like, its sound duller
 OWN, NEIGHBOUR = "tuned on own recordings", "tuned on a virtual neighbour"
 CLIP, BOTH = "tuned on the clip", f"tuned on the clip and {SAID} sentences of ours"
 ANYBODY, TOLD = "anybody", "told the voice"
 COMPARED = (  # differences of two systems, person by person
     (TOLD, ANYBODY), (OWN, ANYBODY), (OWN, TOLD), (OURS, ANYBODY), (OURS, TOLD), (OURS, FEW_OF_OURS),
     (MANY_OF_OURS, ANYBODY), (MANY_OF_OURS, TOLD), (MANY_OF_OURS, OURS),
+    (EARLIER, ANYBODY), (EARLIER, TOLD), (EARLIER, OURS),
     (CLIP, TOLD), (BOTH, ANYBODY), (BOTH, TOLD), (BOTH, CLIP), (NEIGHBOUR, ANYBODY), (NEIGHBOUR, TOLD),
 )
 HEARD = 4  # sentences of a person that the judge listens to
@@ -115,10 +117,11 @@ def five(rng, sides, others):
     return to_ask, to_learn + virtual[:RECORDINGS]
 
 
-def systems(voices, one, said, neighbour, unwanted):
+def systems(voices, one, said, earlier, neighbour, unwanted):
     """{system: what Voices.enhance is told} for a Person.
 
-    said: sentences in that person's voice, wavs [T]; neighbour: the Person whose recordings stand in."""
+    said: MANY sentences in that person's voice, wavs [T]; earlier: SAID of them by the synthesiser of lesson
+    03; neighbour: the Person whose recordings stand in."""
     def tuned(clip, speech, recorded=None):
         spk_emb = voices.embed((audio.RATE, clip))
         recipe = tune.Recipe(steps=STEPS, seconds=math.inf)  # a busy machine makes no other figures
@@ -132,6 +135,7 @@ def systems(voices, one, said, neighbour, unwanted):
         FEW_OF_OURS: tuned(one.clip, said[:FEW]),
         OURS: tuned(one.clip, said[:SAID]),
         MANY_OF_OURS: tuned(one.clip, said),
+        EARLIER: tuned(one.clip, earlier),
         CLIP: tuned(one.clip, np.array_split(one.clip, tune.HELD)),
         BOTH: tuned(one.clip, said[:SAID], recorded=one.clip),
         NEIGHBOUR: tuned(neighbour.clip, neighbour.own),  # nothing of the person goes into this one
@@ -222,9 +226,11 @@ def asked_of(name, voices, chosen, virtual, sides, sentences, folder):
     rng = np.random.default_rng([SEED, list(chosen).index(name)])
     to_ask, unwanted = five(rng, sides, [its.test for who, its in chosen.items() if who != name])
     said = tune.spoken(voices, (audio.RATE, one.clip), SEED, sentences=sentences)
+    earlier = tune.spoken(voices, (audio.RATE, one.clip), SEED, sentences=sentences[:SAID], model="frames")
     keep_heard(folder, name, one, said, sentences)
     neighbour = nearest(voices, one, [its for who, its in virtual.items() if who != name])
-    return measured(voices, systems(voices, one, said, neighbour, unwanted), one, to_ask)
+    made = systems(voices, one, said, earlier, neighbour, unwanted)
+    return measured(voices, made, one, to_ask)
 
 
 def once(path, make, *given):

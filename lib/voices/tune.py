@@ -90,16 +90,17 @@ def written():
     return EMBEDDED.with_name("sentences.txt").read_text().splitlines()[:SENTENCES]
 
 
-def spoken(voices, voice, seed, tell=None, sentences=None):
+def spoken(voices, voice, seed, tell=None, sentences=None, model=None):
     """Sentences (None: those of `written`) in `voice`, wavs [T]; tell(share, words) after each.
 
-    Each ends with a full stop and has at most 120 characters, as AT_ONCE go into one request."""
+    model: of `speak`.  A sentence ends with a full stop and has at most 120 characters, as AT_ONCE go into
+    one request."""
     if sentences is None:
         sentences = written()
     wavs = []
     for first in range(0, len(sentences), AT_ONCE):
         words = " ".join(sentences[first: first + AT_ONCE])
-        for piece in voices.stream(words, voice, seed + first):
+        for piece in voices.stream(words, voice, seed + first, model=model):
             wavs.append(piece.wav)
             if tell:
                 tell(SPEAKING * len(wavs) / len(sentences), f"sentence {len(wavs)} of {len(sentences)}")
