@@ -58,9 +58,8 @@ class Referee(nn.Module):
 
     Every loss of this project that wants likeness asks the speaker encoder, and networks learn to please
     whom they are asked to please.  The referee is never asked in training.  Source: [ECAPA].  Differs: a
-    tenth of its size; the average spectrum of a clip is taken away first, so that a microphone is no part
-    of a voice (the speaker encoder keeps it).  The last layer of the shipped weights was found in closed
-    form, as linear discriminants: their D is smaller than the one that is trained.
+    tenth of its size; of the average spectrum of a clip, which they take away, only the level goes: so it
+    agrees better with listeners like GE2E, who hear it too (the card tells by how much).
     """
     NEEDS = ()
 
@@ -83,7 +82,7 @@ class Referee(nn.Module):
 
     def embed_mel(self, mel):
         """Unit vectors [B, D] of log-mels mel [B, M, F]."""
-        x = self.inputs(mel - mel.mean(2, keepdim=True))
+        x = self.inputs(mel - mel.mean((1, 2), keepdim=True))
         depths = []
         for block in self.blocks:
             x = block(x)

@@ -606,7 +606,7 @@ show.display(show.player(forged[0, 0].detach().numpy(), label="A, forged to plea
 #
 # So somebody else is to be asked: a **referee**, `lib/models/referee.py`. It is another kind of network (convolutions
 # over time alone, after ECAPA-TDNN, where the encoder looks at a picture), from another seed, with other changes to its
-# training sound, and it takes the average spectrum away that the encoder keeps. Above all, **no loss ever asks it**; a
+# training sound, people at other speeds among them. Above all, **no loss ever asks it**; a
 # test of the project searches every training for its name. It was not fooled above, as nobody followed *its* gradient.
 # That is all it has ahead: it is an early judge, and by far the weaker one of real recordings (its card says how often it
 # errs). It holds A and C for near relatives *before* anything is forged, as it learned from people in their rooms, and
