@@ -277,7 +277,7 @@ show.display(show.table(table, f"The same {RACE} s of the processor for each"))
 # An SDR is a matter of energy, and energy is in the vowels. So a second loss compares magnitudes to the power 0.3, where an
 # *f* counts nearly as an *a* does: an SDR hardly notices when consonants go, ears do. And half of the speech is that of
 # people who do not exist: played slower or faster (unless a voice is told, which would no longer be theirs) or through
-# another microphone. The shipped weights learned so for the second and larger half of their time.
+# another microphone. The shipped weights learned so for much of their time.
 
 # %%
 STEPS = budget.pick(quick=50, full=40_000)
