@@ -9,6 +9,8 @@ The questions that [PERSONAL] leaves open: a neighbour is the virtual voice near
 the person, and its recordings are tuned on in place of the person's; quantity is 13, 40 and 220 sentences
 beside each other; which property of the sentences goes with their gain is a rank correlation over people.
 
+TTS="xtts yourtts" in the environment adds these systems of lib/voices/rivals.py, whose servers must run.
+
 OUT/people keeps each person as soon as it is done, under a name made of what it was measured with: who stops
 it goes on from there, and twelve people take about half an hour of one core.
 """
@@ -42,6 +44,7 @@ NOISY = "the noisy clip"  # its marks are levels, not gains
 OURS, FEW_OF_OURS = f"tuned on {SAID} sentences of ours", f"tuned on {FEW} sentences of ours"
 MANY_OF_OURS = f"tuned on {MANY} sentences of ours"
 EARLIER = f"tuned on {SAID} sentences of lesson 03"  # its voice is less like, its sound duller
+OTHER = {f"tuned on {SAID} sentences of {name}": name for name in os.environ.get("TTS", "").split()}
 OWN, NEIGHBOUR = "tuned on own recordings", "tuned on a virtual neighbour"
 CLIP, BOTH = "tuned on the clip", f"tuned on the clip and {SAID} sentences of ours"
 ANYBODY, TOLD = "anybody", "told the voice"
@@ -50,6 +53,7 @@ COMPARED = (  # differences of two systems, person by person
     (MANY_OF_OURS, ANYBODY), (MANY_OF_OURS, TOLD), (MANY_OF_OURS, OURS),
     (EARLIER, ANYBODY), (EARLIER, TOLD), (EARLIER, OURS),
     (CLIP, TOLD), (BOTH, ANYBODY), (BOTH, TOLD), (BOTH, CLIP), (NEIGHBOUR, ANYBODY), (NEIGHBOUR, TOLD),
+    *itertools.product(OTHER, (ANYBODY, TOLD, OURS)),
 )
 HEARD = 4  # sentences of a person that the judge listens to
 HEARD_FOR = ("secs", "wer", "ovrl")  # likeness, words, and the sound as DNSMOS rates it
@@ -117,11 +121,11 @@ def five(rng, sides, others):
     return to_ask, to_learn + virtual[:RECORDINGS]
 
 
-def systems(voices, one, said, earlier, neighbour, unwanted):
+def systems(voices, one, said, by, neighbour, unwanted):
     """{system: what Voices.enhance is told} for a Person.
 
-    said: MANY sentences in that person's voice, wavs [T]; earlier: SAID of them by the synthesiser of lesson
-    03; neighbour: the Person whose recordings stand in."""
+    said: MANY sentences in that person's voice, wavs [T]; by: {system: SAID of them by another synthesiser};
+    neighbour: the Person whose recordings stand in."""
     def tuned(clip, speech, recorded=None):
         spk_emb = voices.embed((audio.RATE, clip))
         recipe = tune.Recipe(steps=STEPS, seconds=math.inf)  # a busy machine makes no other figures
@@ -135,7 +139,7 @@ def systems(voices, one, said, earlier, neighbour, unwanted):
         FEW_OF_OURS: tuned(one.clip, said[:FEW]),
         OURS: tuned(one.clip, said[:SAID]),
         MANY_OF_OURS: tuned(one.clip, said),
-        EARLIER: tuned(one.clip, earlier),
+        **{system: tuned(one.clip, speech) for system, speech in by.items()},
         CLIP: tuned(one.clip, np.array_split(one.clip, tune.HELD)),
         BOTH: tuned(one.clip, said[:SAID], recorded=one.clip),
         NEIGHBOUR: tuned(neighbour.clip, neighbour.own),  # nothing of the person goes into this one
@@ -175,6 +179,7 @@ def key():
     digest = hashlib.sha256()
     for path in [*weights, Path(__file__), Path(tune.__file__), Path(noisy.__file__)]:
         digest.update(path.read_bytes())
+    digest.update(" ".join(OTHER).encode())
     return digest.hexdigest()[:12]
 
 
@@ -226,10 +231,11 @@ def asked_of(name, voices, chosen, virtual, sides, sentences, folder):
     rng = np.random.default_rng([SEED, list(chosen).index(name)])
     to_ask, unwanted = five(rng, sides, [its.test for who, its in chosen.items() if who != name])
     said = tune.spoken(voices, (audio.RATE, one.clip), SEED, sentences=sentences)
-    earlier = tune.spoken(voices, (audio.RATE, one.clip), SEED, sentences=sentences[:SAID], model="frames")
+    by = {system: tune.spoken(voices, (audio.RATE, one.clip), SEED, sentences=sentences[:SAID], model=model)
+          for system, model in {EARLIER: "frames", **OTHER}.items()}
     keep_heard(folder, name, one, said, sentences)
     neighbour = nearest(voices, one, [its for who, its in virtual.items() if who != name])
-    made = systems(voices, one, said, earlier, neighbour, unwanted)
+    made = systems(voices, one, said, by, neighbour, unwanted)
     return measured(voices, made, one, to_ask)
 
 

@@ -10,13 +10,14 @@ import pytest
 import soundfile
 
 from lib import audio
-from lib.data import corpus
+from lib.data import corpus, noisy
 
 
 @pytest.fixture(autouse=True)
 def offline(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.delenv("VOICE_ATLAS_CORPUS", raising=False)
+    monkeypatch.delenv("VOICE_ATLAS_NOISE", raising=False)
 
 
 @pytest.fixture(scope="module")
@@ -256,6 +257,52 @@ def test_noises_come_from_beside_the_corpus_and_unreadable_ones_are_skipped(tmp_
     monkeypatch.setenv("VOICE_ATLAS_CORPUS", str(tmp_path))
     found = corpus.noises()
     assert [len(n) for n in found] == [32000] and found[0].dtype == np.float32
+
+
+def hub_of(folder, rows):
+    """A folder that `datasets` opens as it opens a set on the hub."""
+    folder.mkdir()
+    parquet(folder / "train.parquet", rows)
+    return str(folder)
+
+
+def test_noise_streams_from_the_hub_by_name(tmp_path, monkeypatch):
+    """Catches noise that is asked for a text and a speaker.  Both sets are as their pages show them: MUSAN
+    has files, FSD50K has the numbers of mp3 files in a column of lists."""
+    files = [{"audio": {"bytes": sound(2.0, rate=44100, seed=i), "path": f"noise-free-sound-000{i}.wav"},
+              "label": 0} for i in range(5)]
+    musan = hub_of(tmp_path / "musan", files)
+    lists = [{"fname": 64760 + i, "labels": "Rain", "mids": "/m/06mb1", "mp3": list(sound(1.5, seed=i))}
+             for i in range(3)]
+    fsd50k = hub_of(tmp_path / "fsd50k", lists)
+    monkeypatch.setitem(corpus.NOISES, musan, corpus.NOISES["FluidInference/musan"])
+    monkeypatch.setitem(corpus.NOISES, fsd50k, corpus.NOISES["nguyenvulebinh/fsd50k"])
+    found = corpus.noise_rows(source=[musan, fsd50k])
+    assert [row["audio"] for row in found[:5]] == [file["audio"]["bytes"] for file in files]
+    assert [row["id"] for row in found[4:6]] == ["noise-free-sound-0004.wav", "64760"]
+    assert [row["text"] for row in found[4:6]] == ["", "Rain"]
+    assert len(corpus.noise_rows(source=musan, hours=3.0 * 2 / 3600)) == 3
+    monkeypatch.setenv("VOICE_ATLAS_NOISE", f"{musan}, {fsd50k}")
+    assert [len(wav) for wav in corpus.noises()] == [32000] * 5 + [24000] * 3
+    assert corpus.rooms() == []
+    assert corpus.noise_source("full") is None
+    monkeypatch.delenv("VOICE_ATLAS_NOISE")
+    assert corpus.noise_source("quick") is None
+    assert corpus.noise_source("full")[:2] == ["FluidInference/musan", "nguyenvulebinh/fsd50k"]
+    sides = {noisy.is_fifth(row | {"id": f"noise-free-sound-{i:04d}.wav"})
+             for i, row in enumerate(found[:1] * 40)}
+    assert sides == {True, False}  # a set whose names begin alike is not kept or learned as one
+
+
+def test_noise_that_cannot_be_had_says_what_to_do(tmp_path, monkeypatch):
+    silent = hub_of(tmp_path / "silent", [{"label": 0}])
+    with pytest.raises(ValueError, match=r"has the columns \['label'\], and no sound"):
+        corpus.noise_rows(source=silent)
+    with pytest.raises(ValueError, match="check the name and the network"):
+        corpus.noise_rows(source="no/such-noise")
+    monkeypatch.setenv("VOICE_ATLAS_NOISE", str(tmp_path / "gone.parquet"))
+    with pytest.raises(ValueError, match="check VOICE_ATLAS_NOISE"):
+        corpus.noises()
 
 
 def test_native_unless_the_row_says_otherwise():

@@ -23,6 +23,12 @@ HUB = {
     "Bingsu/zeroth-korean": (
         None, "train", {"text": "text", "speaker": "speaker_id", "id": "id"}),
 }
+# The same for noise, whose rows need no text and no speaker.  Columns as their pages show them; not run where
+# this was written, as it has no hub.
+NOISES = {
+    "FluidInference/musan": (None, "train", {}),  # the noises of MUSAN alone, 930 files
+    "nguyenvulebinh/fsd50k": (None, "train", {"audio": "mp3", "text": "labels", "id": "fname"}),
+}
 HUB_HOURS = 1.0  # are streamed when nobody says how much
 HELD_OUT = 0.1  # of the speakers, where a source has no split
 # Side: people, and clips of each.  Lesson 02 mixes four to learn from, 06 asks eight clips of one of them,
@@ -34,6 +40,8 @@ CITED = {
     "ESC-10": "Piczak 2015",
     "mythicinfinity/libritts_r": "CC BY 4.0, Koizumi et al. 2023",
     "sanchit-gandhi/vctk": "CC BY 4.0, Yamagishi et al. 2019",
+    "FluidInference/musan": "CC BY 4.0, Snyder et al. 2015",
+    "nguyenvulebinh/fsd50k": "CC BY 4.0, each sound CC0, BY, BY-NC or Sampling+; Fonseca et al. 2022",
 }
 NUMBERS = ("seconds", "bandwidth_hz")  # columns that are numbers; a csv file holds strings
 SECONDS = (0.5, 35.0)  # of a clip that is learnt from
@@ -190,21 +198,37 @@ def _folder(home):
 
 
 def _hub(name, hours):
+    stream, names = _streamed(name, HUB)
+    if stream.column_names and "audio" not in stream.column_names:
+        raise ValueError(f"The hub set {name!r} has columns {stream.column_names}: "
+                         "it needs audio, text and speaker or speaker_id.")
+    origin = _origin(name)
+    return list(until((origin | _row(row, names) for row in _undecoded(stream)), hours or HUB_HOURS))
+
+
+def _streamed(name, known):
+    """(rows of a hub set as they come, {our column: theirs}); known: HUB or NOISES."""
     import datasets
-    config, split, names = HUB.get(name, (None, "train", {}))
+    config, split, names = known.get(name, (None, "train", {}))
     try:
-        stream = datasets.load_dataset(name, config, split=split, streaming=True)
+        return datasets.load_dataset(name, config, split=split, streaming=True), names
     except Exception as error:  # the hub raises a dozen kinds: what matters is the remedy
         kind = type(error).__name__
         raise ValueError(f"The hub set {name!r} could not be opened ({kind}): check the name and the "
                          "network, or use source='embedded' or a local parquet file.") from error
-    if stream.column_names and "audio" not in stream.column_names:
-        raise ValueError(f"The hub set {name!r} has columns {stream.column_names}: "
-                         "it needs audio, text and speaker or speaker_id.")
-    undecoded = datasets.Audio(decode=False)  # decoding there needs torchcodec; here soundfile does it
-    stream = stream.cast_column("audio", undecoded)
-    origin = {"source": name, "licence": "see its hub page"}
-    return list(until((origin | _row(row, names) for row in stream), hours or HUB_HOURS))
+
+
+def _undecoded(stream):
+    """The same rows with bytes for sounds: decoding there needs torchcodec; here soundfile does it."""
+    import datasets
+    kinds = stream.features or {"audio": datasets.Audio()}
+    if isinstance(kinds.get("audio"), datasets.Audio):
+        return stream.cast_column("audio", datasets.Audio(decode=False))
+    return stream
+
+
+def _origin(name):
+    return {"source": name, "licence": "see its hub page"}
 
 
 def seconds(row):
@@ -325,18 +349,64 @@ def _names(source):
     return [renamed(row) for row in table]
 
 
-def noise_rows(name="noise"):
-    """Read noise.parquet (or rir.parquet: rooms) beside VOICE_ATLAS_CORPUS; an empty list where there is
-    none.
+def noise_rows(name="noise", source=None, hours=HUB_HOURS):
+    """Read recordings of noise: rows with audio, id, and text that names the kind ("" where nobody says it).
+
+    source: a hub set (NOISES lists those known; streamed until `hours`), or a parquet file, or a list of
+    such; None: what VOICE_ATLAS_NOISE lists, with commas between, and where it is not set, noise.parquet (or
+    rir.parquet: rooms) beside VOICE_ATLAS_CORPUS.  An empty list where there is none.
+    Raises ValueError for a source that cannot be opened or has no sound.
     """
+    asked = os.environ.get("VOICE_ATLAS_NOISE", "") if name == "noise" else ""
+    if source is None and asked:
+        source = [part.strip() for part in asked.split(",") if part.strip()]
+    if isinstance(source, (list, tuple)):
+        return list(itertools.chain.from_iterable(noise_rows(name, part, hours) for part in source))
+    path = Path(source or beside(f"{name}.parquet"))
+    if path.suffix == ".parquet":
+        return _noise_file(path) if source or path.is_file() else []
+    return _noise_hub(str(source), hours)
+
+
+def noise_source(budget):
+    """Say where lesson 09 takes its noise: what noise_rows finds by itself; the hub's NOISES at full budget
+    where neither VOICE_ATLAS_NOISE nor VOICE_ATLAS_CORPUS says otherwise."""
+    told = os.environ.get("VOICE_ATLAS_NOISE") or os.environ.get("VOICE_ATLAS_CORPUS")
+    return None if told or budget == "quick" else list(NOISES)
+
+
+def beside(name):
+    """The path of a file in the folder VOICE_ATLAS_CORPUS."""
+    return Path(os.environ.get("VOICE_ATLAS_CORPUS", "")) / name
+
+
+def _noise_file(path):
     import pyarrow.parquet as pq
-    path = Path(os.environ.get("VOICE_ATLAS_CORPUS", "")) / f"{name}.parquet"
-    return [_row(row) for row in pq.read_table(path).to_pylist()] if path.is_file() else []
+    if not path.is_file():
+        raise ValueError(f"There is no file {path}: check VOICE_ATLAS_NOISE, or leave it unset.")
+    return [_noise(row, {}, i, path.parent) for i, row in enumerate(pq.read_table(path).to_pylist())]
+
+
+def _noise_hub(name, hours):
+    stream, names = _streamed(name, NOISES)
+    origin = _origin(name)
+    found = (origin | _noise(row, names, i) for i, row in enumerate(_undecoded(stream)))
+    return list(until(found, hours))
+
+
+def _noise(row, names, number, home=Path()):
+    """A row without a speaker.  Its id: as given, else the name of the file it was, else its number."""
+    sound = row.get(names.get("audio", "audio"))
+    if sound is None:
+        raise ValueError(f"A row of noise has the columns {list(row)}, and no sound in audio.")
+    file = sound.get("path") if isinstance(sound, dict) else None
+    row = _row({"speaker": ""} | row, names, home)
+    row["id"] = str(row.get("id") or file or number)
+    return row
 
 
 def noises():
-    """Read background sounds as a list of float32 [T] at 16 kHz: noise.parquet beside VOICE_ATLAS_CORPUS,
-    else none.
+    """Read background sounds as a list of float32 [T] at 16 kHz: those of noise_rows.
 
     Sounds of less than 1 s are left out, and those that libsndfile cannot read (35 of the 417 Opus files of
     ESC-10).

@@ -1,6 +1,7 @@
 """Speech in noise, mixed as it is drawn: for the enhancer, its lesson, its judge and its tuning."""
 import contextlib
 import hashlib
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ GAIN_DB = (-6.0, 6.0)  # of a whole mixture
 LEAST = 1e-4  # RMS of a noise that can be mixed in
 SHORTEST = 0.5  # s of a recording of noise
 HELD_OUT = 5  # every fifth recording of noise is kept for measuring
+CUT = re.compile(r"-([A-Z]|\d\d?)\.\w+$")  # ESC names the cut A of the recording 1-100032 1-100032-A.ogg
 HELD_KINDS = ("Chainsaw", "Rooster")  # and every one of a steady kind and of a sparse one
 BABBLE = 0.2  # share of mixtures without a rival whose noise is several people, others each time
 SECOND = 0.3  # share of the other noises to which a second one is added
@@ -58,7 +60,7 @@ def held_out(row):
 
 def is_fifth(row):
     """Whether a recording is one of the fifth kept for measuring: by what it was cut from, not by the cut."""
-    take = row["id"].split("/")[-1].rsplit("-", 1)[0]
+    take = CUT.sub("", row["id"].split("/")[-1])
     return int(hashlib.sha256(take.encode()).hexdigest(), 16) % HELD_OUT == 0
 
 

@@ -10,6 +10,7 @@ from lib import audio, losses, training
 from lib.data import corpus, noisy
 from lib.paths import EMBEDDED
 from lib.voices.enhance import Specialist, listened
+from lib.voices.rivals import RIVALS, say
 from lib.voices.speech import is_clip, stop_if
 
 SENTENCES = 40  # spoken in the voice: two to three minutes of it
@@ -93,18 +94,28 @@ def written():
 def spoken(voices, voice, seed, tell=None, sentences=None, model=None):
     """Sentences (None: those of `written`) in `voice`, wavs [T]; tell(share, words) after each.
 
-    model: of `speak`.  A sentence ends with a full stop and has at most 120 characters, as AT_ONCE go into
-    one request."""
+    model: of `speak`, or one of rivals.RIVALS, whose server must run.  A sentence ends with a full stop and
+    has at most 120 characters, as AT_ONCE go into one request."""
     if sentences is None:
         sentences = written()
+    if model in RIVALS:
+        pieces = (say(model, sentence, voice) for sentence in sentences)
+    else:
+        pieces = streamed(voices, voice, seed, sentences, model)
     wavs = []
+    for wav in pieces:
+        wavs.append(wav)
+        if tell:
+            tell(SPEAKING * len(wavs) / len(sentences), f"sentence {len(wavs)} of {len(sentences)}")
+    return wavs
+
+
+def streamed(voices, voice, seed, sentences, model):
+    """Yield each sentence in `voice`, wav [T], spoken by one of our models."""
     for first in range(0, len(sentences), AT_ONCE):
         words = " ".join(sentences[first: first + AT_ONCE])
         for piece in voices.stream(words, voice, seed + first, model=model):
-            wavs.append(piece.wav)
-            if tell:
-                tell(SPEAKING * len(wavs) / len(sentences), f"sentence {len(wavs)} of {len(sentences)}")
-    return wavs
+            yield piece.wav
 
 
 def tuned(generalist, spk_emb, speech, noises, recipe=Recipe(), report=None, recorded=None):

@@ -75,7 +75,9 @@ show.display(show.player(audio.normalise(mixed), label="with a hum"), show.spect
 # of mixtures is drawn from 5 to 30 dB: a network that never met clean speech would ruin it.
 #
 # Which noises? All that we can make or find: coloured noise whose level wanders, hums, keyboards, **babble** (four to eight
-# people at once), and recordings where there are some (`VOICE_ATLAS_CORPUS` with a noise.parquet). Some recordings are held out, *by what they
+# people at once), and recordings where there are some: a noise.parquet beside `VOICE_ATLAS_CORPUS`, or the sets that
+# `VOICE_ATLAS_NOISE` names. At full budget, where neither says otherwise, an hour of MUSAN and one of FSD50K come
+# from the hub (`FluidInference/musan`, `nguyenvulebinh/fsd50k`). Some recordings are held out, *by what they
 # were cut from*: two pieces of one dog on both sides would make us look good.
 
 # %%
@@ -118,7 +120,9 @@ print("the same people on both sides:", len({row["speaker"] for row in rows
 
 # %%
 rng = np.random.default_rng(1)
-recordings = noisy.recorded(row for row in corpus.noise_rows() if not noisy.held_out(row))
+sounds = [row for row in corpus.noise_rows(source=corpus.noise_source(BUDGET))
+          if not noisy.held_out(row)]
+recordings = noisy.recorded(sounds)
 EACH = budget.pick(quick=4, full=40)  # noises of every kind that we make
 noises = recordings + noisy.generated(rng, learn.pieces, EACH)
 names = ("coloured", "hum", "clicks", "babble")
@@ -468,7 +472,8 @@ figures = {row["noise"]: row["made here: anybody"] for row in table}
 figures["protocol"] = f"SDR gained at 0 dB, {ASKED} pieces of strangers, 3 s each"
 spent = f"{BUDGET}: {run['step']} steps of {draws.B} mixtures of 2.5 s; {budget.device()}"
 card = {"name": "enhancer", "source": "notebooks/src/09_enhancement.py", "figures": figures}
-card |= {**corpus.credits([row for row in rows if row["split"] == "train"]), "budget": spent}
+learned = [row for row in rows if row["split"] == "train"] + sounds
+card |= {**corpus.credits(learned), "budget": spent}
 training.save(RUN / "export", made, config, card, pack=True)
 show.display(show.table([{"card": key, "says": str(value)} for key, value in card.items()]))
 
@@ -497,8 +502,10 @@ show.exercise(1, answer, lambda value: abs(value - 3.01) < 0.02,
 #
 # ## Where to go from here
 #
-# Tune with the loss of the last stage beside the SDR, so that nothing is lost of what it won. Or bring another text-to-speech:
-# `tune.tuned` takes any speech, and the table above says that the better voice is worth more than the longer text.
+# Tune with the loss of the last stage beside the SDR, so that nothing is lost of what it won. Or bring another text-to-speech,
+# as the table above says that the better voice is worth more than the longer text: `tune.spoken(voices, clip, 0, model="xtts")`
+# asks the server of XTTS, YourTTS or SpeechT5 (lib/voices/rivals.py has the commands that start them, and says that
+# we could not run them here), and `tune.tuned` takes any speech at all.
 #
 # Sources: the challenge [PERSONAL], VoiceFilter [VOICEFILTER], FiLM [FILM], Conv-TasNet [CONVTASNET], blocks of [CONVNEXT]. The README
 # lists them in full.
