@@ -8,8 +8,8 @@ speak: every line of the set.  extract: the same, from the reference mixed with 
 level, of the voices found the one nearest to the clean reference.  convert: an utterance to another person's
 reference; beside the result the source itself is judged, against the target and as the top line of WER.
 Sets: plan, 84 lines of strangers from LibriSpeech (convert takes its sources from the valid rows of the
-corpus), and studio, strangers of another corpus.  EVERY=n takes every n-th line, LIMIT=n at most n: for a
-look, not for a figure.
+corpus), and studio, strangers of another corpus.  SPEED=n speaks n times as fast.  EVERY=n takes every n-th
+line, LIMIT=n at most n: for a look, not for a figure.
 
 filling, satts, situations: what the full runs of lessons 04, 05 and 06 left under runs/ (OUT: another
 folder), paired by reference.  The clips of situations come from lesson 06 run in full with
@@ -139,9 +139,10 @@ def others(lines):
 
 
 def speak(voices, lines, model=None):
-    """Speech of every line, in the voice of its reference."""
+    """Speech of every line, in the voice of its reference; in the environment: SPEED."""
+    speed = float(os.environ.get("SPEED", 1))
     for line in lines:
-        yield voices.speak(line["text"], line["reference"], model=model)
+        yield voices.speak(line["text"], line["reference"], model=model, speed=speed)
 
 
 def extract(voices, lines, model=None):

@@ -62,6 +62,22 @@ def test_hurried_speech_is_shorter_and_no_higher(speed):
     assert np.median(f0[f0 > 0]) == pytest.approx(140.0, rel=0.02)
 
 
+@pytest.mark.parametrize("speed", [1.1, 1.5, 2.0])
+def test_a_pause_gives_more_than_a_vowel(speed):
+    """Case SPEED: pressed alike, fast speech loses its words while its pauses stay."""
+    vowel = voice(140.0, jitter=0.02)[:16_000]
+    wav = np.concatenate([vowel, np.zeros(8_000, "float32"), vowel])
+    kept = praat.shortened(wav, speed)
+    assert kept.mean() == pytest.approx(1 / speed, rel=0.01)
+    assert 0 < kept.min() and kept.max() <= 1
+    pause, spoken = kept[110:140].mean(), kept[20:90].mean()
+    assert spoken > 1 / speed > pause >= 0.2 * spoken
+    fast = praat.hurried(wav, speed)
+    silent = np.abs(fast.reshape(-1)[: len(fast) // 160 * 160].reshape(-1, 160)).max(1) < 0.01
+    assert silent.sum() * 160 < 0.8 * 8_000 / speed + 800
+    assert len(fast) == pytest.approx(len(wav) / speed, rel=0.02)
+
+
 @pytest.mark.parametrize("samples", [3200, 16000])
 def test_silence_can_be_hurried_too(samples):
     fast = praat.hurried(np.zeros(samples, "float32"), 2.0)
