@@ -1,6 +1,7 @@
 """What is kept for the judge is what it reads, and what it said can be shown."""
 import json
 
+import judge_plan
 import numpy as np
 import pytest
 
@@ -57,3 +58,28 @@ def test_conversions_are_measured_from_both_ends():
     assert target["MCD (dB)"].startswith("0.00")
     alone = judging.conversions({"the source": sounds["the source"][1:]}, pairs[1:], embed)
     assert alone[0]["MCD (dB)"] == "no text twice"
+
+
+def test_what_was_judged_is_judged_again_only_when_it_changes(tmp_path, monkeypatch):
+    """Catches figures of other recordings that had the same names."""
+    heard = []
+
+    def judged(manifest, judge):
+        heard.append(manifest)
+        return {"figures": {"n": len(heard)}}
+    monkeypatch.setattr(judge_plan, "judged", judged)
+    judge = tmp_path / "judge.py"
+    judge.write_text("the judge")
+    for name, sound in ("a.wav", b"one"), ("b.wav", b"two"):
+        (tmp_path / name).write_bytes(sound)
+    lines = [{"wav": "a.wav", "reference": "b.wav", "text": "words"}]
+
+    def asked(lines):
+        return judge_plan.judged_once(judge_plan.write(tmp_path / "m.jsonl", lines), judge)["figures"]["n"]
+    assert [asked(lines), asked(lines)] == [1, 1]
+    assert asked([lines[0] | {"text": "other words"}]) == 2
+    (tmp_path / "b.wav").write_bytes(b"three")
+    assert asked(lines) == 3
+    judge.write_text("another judge")
+    assert asked(lines) == 4
+    assert asked(lines) == 4

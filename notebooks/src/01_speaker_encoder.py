@@ -608,14 +608,17 @@ show.display(show.player(forged[0, 0].detach().numpy(), label="A, forged to plea
 # over time alone, after ECAPA-TDNN, where the encoder looks at a picture), from another seed, with other changes to its
 # training sound, people at other speeds among them. Above all, **no loss ever asks it**; a
 # test of the project searches every training for its name. It was not fooled above, as nobody followed *its* gradient.
-# That is all it has ahead: it is an early judge, and by far the weaker one of real recordings (its card says how often it
-# errs). It holds A and C for near relatives *before* anything is forged, as it learned from people in their rooms, and
-# all virtual voices share one clean studio. A small thermometer, then, but one that nobody holds a match to.
+#
+# Alone, on the few hours of speech that we have, it learned to be impartial and little else: it erred twice as often as
+# GE2E [GE2E], a published encoder that had heard thousands of people. So the shipped one went to that school: in a last
+# stage it listened to 30,000 stretches of speech, recorded and made, and learned to place them as GE2E does
+# (**distillation**). That brought its error down (the card says how far), and it costs something that a number will not show:
+# it shares the blind spots of its teacher. When it agrees with GE2E, that is one opinion, not two.
 #
 # And a second habit of good judges: to say what their numbers mean. A cosine of 0.6 is near for one encoder and far
 # for another. The referee's weights therefore bring a **scale** along, the quantiles of its cosines over real pairs: of
-# clips of one person, and of clips of two. So the app could say: nearer than such a share of the pairs of one person, and
-# of two. (It says so once its equal error rate is under 15 %; the shipped one's is not, and `voices.verdict` is where to ask it.)
+# clips of one person, and of clips of two. So the app can say: nearer than such a share of the pairs of one person, and
+# of two. (It says so where there is a clip of the voice, and as long as the equal error rate is under 15 %.)
 # A real clip of the voice stands at 50 % of the first, on average; a good copy is on its way there, and a
 # stranger stands at 50 % of the second. The people behind the scale are few (the card says how many), so take it
 # as a rough one.
