@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import itertools
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ NOISES = {
     "FluidInference/musan": (None, "train", {}),  # the noises of MUSAN alone, 930 files
     "nguyenvulebinh/fsd50k": (None, "train", {"audio": "mp3", "text": "labels", "id": "fname"}),
 }
+SPOKEN = re.compile("speech|conversation", re.IGNORECASE)  # labels of sounds that are no noise beside a voice
 HUB_HOURS = 1.0  # are streamed when nobody says how much
 HELD_OUT = 0.1  # of the speakers, where a source has no split
 # Side: people, and clips of each.  Lesson 02 mixes four to learn from, 06 asks eight clips of one of them,
@@ -352,9 +354,10 @@ def _names(source):
 def noise_rows(name="noise", source=None, hours=HUB_HOURS):
     """Read recordings of noise: rows with audio, id, and text that names the kind ("" where nobody says it).
 
-    source: a hub set (NOISES lists those known; streamed until `hours`), or a parquet file, or a list of
-    such; None: what VOICE_ATLAS_NOISE lists, with commas between, and where it is not set, noise.parquet (or
-    rir.parquet: rooms) beside VOICE_ATLAS_CORPUS.  An empty list where there is none.
+    source: a hub set (NOISES lists those known; streamed until `hours`, without what is labelled as speech),
+    or a parquet file, or a list of such; None: what VOICE_ATLAS_NOISE lists, with commas between, and where
+    it is not set, noise.parquet (or rir.parquet: rooms) beside VOICE_ATLAS_CORPUS.  An empty list where there
+    is none.
     Raises ValueError for a source that cannot be opened or has no sound.
     """
     asked = os.environ.get("VOICE_ATLAS_NOISE", "") if name == "noise" else ""
@@ -391,7 +394,7 @@ def _noise_hub(name, hours):
     stream, names = _streamed(name, NOISES)
     origin = _origin(name)
     found = (origin | _noise(row, names, i) for i, row in enumerate(_undecoded(stream)))
-    return list(until(found, hours))
+    return list(until((row for row in found if not SPOKEN.search(row["text"])), hours))
 
 
 def _noise(row, names, number, home=Path()):
