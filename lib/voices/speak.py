@@ -26,8 +26,9 @@ def speak(voices, words, voice, seed=0, speed=1.0, noise_scale=0.1, progress=Non
           model=None, melody=None):
     """Say `words` in `voice` (clip or embedding): Speech at 16 kHz.  The same seed gives the same samples.
 
-    speed: 0.5 to 2; slow speech has longer sounds, fast speech is pressed when it is finished, as sounds that
-    are made short lose their words.  noise_scale: temperature of the latents, 0 to 1 (expressiveness).
+    speed: 0.5 to 2; slow speech has longer sounds, fast speech is pressed when it is finished, its pauses
+    most, as sounds that are made short lose their words.
+    noise_scale: temperature of the latents, 0 to 1 (expressiveness).
     progress(share, message) is told of every sentence, cancelled() asked before each; when it says so,
     InterruptedError is raised.
     melody: a clip whose register, range and pace are taken, while the voice stays; text_to_vec alone can.
