@@ -144,6 +144,29 @@ def test_one_person_is_returned_whole(net):
     assert float(torch.tensor(found.attractors[0]) @ loud.detach()) > 0.99
 
 
+def test_a_soft_round_is_equation_2_with_its_own_masks(net):
+    """Catches masks of other attractors, and a mixture's level forgotten."""
+    mix, _ = batch()
+    V, level = explicit(net, mix)
+    h, length = net.bins(level)
+    start = F.normalize(torch.randn(2, 2, 6, generator=torch.Generator().manual_seed(3)), dim=2)
+    masks = (net.sharpness.exp() * torch.einsum("bfnd,bsd->bsfn", V, start)).softmax(1)
+    slow = F.normalize(torch.einsum("bfnd,bsfn->bsd", V, masks * level[:, None]), dim=2)
+    assert torch.allclose(net.again(h, length, level, start), slow, atol=1e-5)
+
+
+def test_what_is_found_in_training_is_what_separate_gives(net):
+    """Catches a search that differs from that of use, one whose mixtures are exchanged, and a dead gradient."""
+    mix, sources = batch()
+    find = functools.partial(PEOPLE, speakers=2)
+    est_found = net(mix, sources, find=find)["est_found"]
+    for b in range(2):
+        found = net.separate(mix[b: b + 1], find).wavs
+        np.testing.assert_allclose(np.sort(est_found[b].detach(), 0), np.sort(found, 0), atol=1e-5)
+    losses.negative_si_sdr(est_found, sources).sum().backward()
+    assert net.out.weight.grad.abs().max() > 0
+
+
 def test_windows_are_cut_half_overlapping(net):
     wav = torch.randn(1, 1, int(7.6 * audio.RATE)) * 0.1
     windows = net.windows(wav)

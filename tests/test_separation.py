@@ -79,19 +79,21 @@ def test_pit_against_brute_force(noise, S):
         assert tuple(order[b].tolist()) == best and float(least[b]) == pytest.approx(tried[best], abs=1e-5)
 
 
-def naive_circle(attractors, who, margin=0.25, scale=32.0):
-    """[CIRCLE] eq. (6), one attractor and one partner at a time, in double precision."""
-    each, a = [], attractors.double()
-    for i in range(len(a)):
-        pull = push = 0.0
-        for j in range(len(a)):
-            s = float(a[i] @ a[j])
-            if j != i and who[i] == who[j]:
-                pull += np.exp(-scale * max(1 + margin - s, 0) * (s - (1 - margin)))
-            elif who[i] != who[j]:
-                push += np.exp(scale * max(s + margin, 0) * (s - margin))
-        each.append(np.log1p((pull or 1.0) * (push or 1.0)) / scale)
-    return np.mean(each)
+def row_of_naive_circle(attractors, who, i=0, margin=0.25, scale=32.0):
+    """[CIRCLE] eq. (6) for attractor i, one partner at a time, in double precision."""
+    pull = push = 0.0
+    a = attractors.double()
+    for j in range(len(a)):
+        s = float(a[i] @ a[j])
+        if j != i and who[i] == who[j]:
+            pull += np.exp(-scale * max(1 + margin - s, 0) * (s - (1 - margin)))
+        elif who[i] != who[j]:
+            push += np.exp(scale * max(s + margin, 0) * (s - margin))
+    return np.log1p((pull or 1.0) * (push or 1.0)) / scale
+
+
+def naive_circle(attractors, who):
+    return np.mean([row_of_naive_circle(attractors, who, i) for i in range(len(who))])
 
 
 def test_circle_twin(noise):
@@ -99,6 +101,19 @@ def test_circle_twin(noise):
     attractors = torch.nn.functional.normalize(torch.randn(7, 5, generator=noise), dim=1)
     who = torch.tensor([4, 2, 4, 2, 2, 9, 4])
     assert float(losses.circle(attractors, who)) == pytest.approx(naive_circle(attractors, who), abs=1e-4)
+
+
+def test_circle_of_known_twin(noise):
+    """Catches a direction that is not made unit, or one's own among those that push."""
+    attractors = torch.nn.functional.normalize(torch.randn(4, 5, generator=noise), dim=1)
+    known = 3 * torch.randn(6, 5, generator=noise)
+    who = torch.tensor([5, 0, 5, 2])
+    everybody = torch.arange(6)
+    each = []
+    for i in range(4):
+        alone = torch.cat([attractors[i: i + 1], torch.nn.functional.normalize(known, dim=1)])
+        each.append(row_of_naive_circle(alone, torch.cat([who[i: i + 1], everybody])))
+    assert float(losses.circle_of_known(attractors, who, known)) == pytest.approx(np.mean(each), abs=1e-4)
 
 
 def test_circle_pulls_people_together_and_strangers_apart():

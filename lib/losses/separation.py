@@ -70,15 +70,31 @@ def circle(attractors, who, margin=0.25, scale=32.0):
     cosine = attractors.float() @ attractors.float().T
     same = who[:, None] == who[None]
     itself = torch.eye(len(who), dtype=torch.bool, device=who.device)
+    return pulled_and_pushed(cosine, same & ~itself, ~same, margin, scale)
+
+
+def circle_of_known(attractors, who, known, margin=0.25, scale=32.0):
+    """Circle loss of unit attractors [n, D] of people who [n] against one direction for everybody, known
+    [V, D].
+
+    Where `circle` sees the few people of a batch, this sees all.  Source: [CIRCLE] sec. 3.1, labels of
+    classes, with the weights of eq. (6); divided by `scale`, as `circle`."""
+    cosine = attractors.float() @ F.normalize(known.float(), dim=1).T
+    own = F.one_hot(who, len(known)).bool()
+    return pulled_and_pushed(cosine, own, ~own, margin, scale)
+
+
+def pulled_and_pushed(cosine, pull, push, margin, scale):
+    """[CIRCLE] eq. (6), over `scale`, of cosines [n, m]: up under the mask `pull`, down under `push`."""
     pull_weight = (1 + margin - cosine).clamp_min(0).detach()
     push_weight = (cosine + margin).clamp_min(0).detach()
-    pulls = log_sum(-scale * pull_weight * (cosine - (1 - margin)), same & ~itself)
-    pushes = log_sum(scale * push_weight * (cosine - margin), ~same)
+    pulls = log_sum(-scale * pull_weight * (cosine - (1 - margin)), pull)
+    pushes = log_sum(scale * push_weight * (cosine - margin), push)
     return F.softplus(pulls + pushes).mean() / scale
 
 
 def log_sum(values, keep):
-    """logsumexp over the columns of values [n, n] where keep is True; 0 for a row that keeps none."""
+    """logsumexp over the columns of values [n, m] where keep is True; 0 for a row that keeps none."""
     lowest = torch.finfo(values.dtype).min
     sums = torch.where(keep, values, lowest).logsumexp(1)
     return torch.where(keep.any(1), sums, torch.zeros_like(sums))

@@ -165,13 +165,31 @@ class SpeakerAttractor(nn.Module):
         cosine = product.float() / length[:, None]
         return (self.sharpness.exp() * cosine).softmax(1), cosine
 
-    def forward(self, mix, sources, oracle=False):
+    def search(self, h, level, find):
+        """Attractors [S, D] in h [F, width] and level [F, N] of one mixture; find is that of `separate`.
+
+        They have no gradient."""
+        loud = level >= level.max() * 10 ** (-SILENCE_DB / 20)
+        voters = torch.nonzero(loud)
+        f, n = voters[:: len(voters) // VOTERS + 1].T
+        points = F.normalize(self.vectors(h.detach())[f, n].detach().float(), dim=1)
+        return find(points, level[f, n])
+
+    def again(self, h, length, level, attractors):
+        """Attractors [B, S, D] of the masks that `attractors` make: a round of k-means with soft borders.
+
+        Source: [DPCL2], one round of the soft k-means that is unrolled there."""
+        masks, _ = self.masks(h, length, attractors)
+        return self.attract(h, length, masks * level[:, None])
+
+    def forward(self, mix, sources, oracle=False, find=None):
         """What the losses need for mix [B, 1, T] and its sources [B, S, T], as a dict.
 
         est_sources [B, S, T], attractors [B, S, D]; masks, their cosine and weight (a bin's share of the
         level times its ideal mask), all [B, S, F, N]; V, unit bins [B, F, N, D].
         oracle: apply the ideal masks themselves, which trains encoder and decoder; only here have they a
-        gradient, and only masks and est_sources are given."""
+        gradient, and only masks and est_sources are given.
+        find: that of `separate`; then also est_found [B, S, T], what `separate` would give, in its order."""
         with torch.set_grad_enabled(oracle and torch.is_grad_enabled()):
             code = self.encode(mix)
             levels = modulus(self.encode(sources))
@@ -185,7 +203,12 @@ class SpeakerAttractor(nn.Module):
         h, length = self.bins(level)
         attractors = self.attract(h, length, weight)
         masks, cosine = self.masks(h, length, attractors)
-        return {
+        found = {}
+        if find:
+            searched = torch.stack([self.search(*one, find) for one in zip(h, level, strict=True)])
+            made, _ = self.masks(h, length, self.again(h, length, level, searched))
+            found["est_found"] = self.decode(code * made.unsqueeze(3), mix.shape[2])
+        return found | {
             "attractors": attractors,
             "cosine": cosine,
             "weight": weight,
@@ -203,11 +226,8 @@ class SpeakerAttractor(nn.Module):
         code = self.encode(wav)
         level = modulus(code)[:, 0]  # [1, F, N]
         h, length = self.bins(level)
-        loud = level[0] >= level.max() * 10 ** (-SILENCE_DB / 20)
-        voters = torch.nonzero(loud)
-        f, n = voters[:: len(voters) // VOTERS + 1].T
-        points = F.normalize(self.vectors(h[0])[f, n], dim=1)
-        attractors = find(points, level[0, f, n])
+        searched = self.search(h[0], level[0], find)
+        (attractors,) = self.again(h, length, level, searched[None])
         masks = self.masks(h, length, attractors[None])[0][0]
         order = (masks * level).sum((1, 2)).argsort(descending=True)
         wavs = self.decode(code[0] * masks.unsqueeze(2), wav.shape[2])
