@@ -156,7 +156,7 @@ def test_a_soft_round_is_equation_2_with_its_own_masks(net):
 
 
 def test_what_is_found_in_training_is_what_separate_gives(net):
-    """Catches a search that differs from that of use, one whose mixtures are exchanged, and a dead gradient."""
+    """Catches a search that differs from that of use, exchanged mixtures, and a dead gradient."""
     mix, sources = batch()
     find = functools.partial(PEOPLE, speakers=2)
     est_found = net(mix, sources, find=find)["est_found"]

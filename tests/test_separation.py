@@ -130,6 +130,13 @@ def test_circle_pulls_people_together_and_strangers_apart():
     assert cosine[same].min() > 0.7 and cosine[~same].max() < 0.4
 
 
+def test_affinity_is_over_all_pairs(noise):
+    """Catches a pair forgotten, and a cross term of the wrong size."""
+    v, y = torch.randn(1, 40, 5, generator=noise), torch.rand(1, 40, 2, generator=noise)
+    gaps = [v[0, i] @ v[0, j] - y[0, i] @ y[0, j] for i in range(40) for j in range(40)]
+    assert torch.isclose(losses.affinity(v, y), torch.stack(gaps).square().sum(), rtol=1e-4)
+
+
 def test_compactness_is_one_minus_the_weighted_cosine():
     cosine, weight = torch.tensor([[[1.0, 0.0]], [[0.5, -1.0]]]), torch.tensor([[[0.5, 0.5]], [[1.0, 0.0]]])
     assert float(losses.compactness(cosine, weight)) == pytest.approx((0.5 + 0.5) / 2)

@@ -100,6 +100,17 @@ def log_sum(values, keep):
     return torch.where(keep.any(1), sums, torch.zeros_like(sums))
 
 
+def affinity(v, y):
+    """Deep clustering of unit points v [B, P, D], of whom y [B, P, S] says whose; both times the root of a
+    weight.
+
+    Source: [DPCL] eq. (1), a mean over the batch.  The sum over all pairs of points of (a_i . b_j)^2 is the
+    squared size of a small matrix."""
+    def pairs(a, b):
+        return (a.transpose(1, 2) @ b).float().square().sum((1, 2))
+    return (pairs(v, v) - 2 * pairs(v, y) + pairs(y, y)).mean()
+
+
 def compactness(cosine, weight):
     """Mean of one minus cosine [B, S, ...] of bins and the attractor of their person.
 

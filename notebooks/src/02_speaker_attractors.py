@@ -307,7 +307,7 @@ print("twins agree:", list(ours["attractors"].shape), "masks sum to one:", whole
 # $$L_\text{affinity} = \sum_{i,j} w_i w_j\, (v_i \cdot v_j - y_i \cdot y_j)^2$$
 #
 # Three seconds have 48,000 points, and so two thousand million pairs. Nobody has to look at them: the sum over all pairs of
-# $(a_i \cdot b_j)^2$ is the squared size of the small matrix $A^\top\! B$. The twin in section 6 does look at all pairs, of forty points.
+# $(a_i \cdot b_j)^2$ is the squared size of the small matrix $A^\top\! B$. (`losses.affinity`; a test of it does look at all pairs, of forty points.)
 #
 # ### Who is who?
 #
@@ -392,19 +392,6 @@ show.exercise(2, greedy, right, "np.unravel_index(table.argmin(), table.shape)")
 # it goes through one more round with soft borders, `again`, and through the masks), paired off by PIT.
 
 # %%
-def affinity(v, y):
-    """Deep clustering of v [B, P, D]; y [B, P, S] says whose; both times the root of a weight."""
-    def pairs(a, b):  # the sum of (a_i . b_j)^2 over all pairs
-        return (a.transpose(1, 2) @ b).float().square().sum((1, 2))
-    return (pairs(v, v) - 2 * pairs(v, y) + pairs(y, y)).mean()
-
-
-v = torch.randn(1, 40, 5, generator=torch.Generator().manual_seed(1))
-y = torch.rand(1, 40, 2, generator=torch.Generator().manual_seed(2))
-gaps = [v[0, i] @ v[0, j] - y[0, i] @ y[0, j] for i in range(40) for j in range(40)]
-assert torch.isclose(affinity(v, y), torch.stack(gaps).square().sum(), rtol=1e-4)
-
-
 def terms_of(out, batch):
     """[SATTS] eq. (3), with weights; and the affinity of all points."""
     weight = out["weight"]  # [B, S, F, N]
@@ -413,7 +400,7 @@ def terms_of(out, batch):
     owners = (weight / root.unsqueeze(1).clamp_min(1e-6)).flatten(2).transpose(1, 2)
     recon = losses.negative_si_sdr(out["est_sources"], batch["sources"]).mean()
     circle = losses.circle(out["attractors"].flatten(0, 1), batch["who"].flatten())
-    terms = {"recon": recon, "circle": circle, "affinity": affinity(points, owners)}
+    terms = {"recon": recon, "circle": circle, "affinity": losses.affinity(points, owners)}
     return terms | {"compact": losses.compactness(out["cosine"], weight)}
 
 
@@ -421,17 +408,6 @@ def attract(nets, batch):
     """Stages two to four: the masks are those of ideal attractors."""
     out = nets["net"](batch["mix"], batch["sources"])
     yield "net", terms_of(out, batch)
-
-# %% [markdown]
-# And what stage five adds:
-
-# %%
-class Known(torch.nn.Module):
-    """A direction [V, D] for each of V people."""
-
-    def __init__(self, V, D):
-        super().__init__()
-        self.directions = torch.nn.Parameter(torch.randn(V, D) / D**0.5)
 
 
 def meet(nets, batch):
@@ -443,7 +419,7 @@ def meet(nets, batch):
     out = nets["net"](batch["mix"], batch["sources"], find=search)
     found, _ = losses.pit(losses.pairwise(out["est_found"], batch["sources"]))
     attractors = out["attractors"].flatten(0, 1)
-    known = losses.circle_of_known(attractors, batch["who"].flatten(), nets["known"].directions)
+    known = losses.circle_of_known(attractors, batch["who"].flatten(), nets["known"].weight)
     yield "net", terms_of(out, batch) | {"found": found.mean(), "known": known}
 
 
@@ -474,7 +450,7 @@ def stage(name, step, parts, lr, steps, average=None):
 
 if BUDGET == "quick":  # begins anew each time; a full run continues where it was stopped
     shutil.rmtree(RUN, ignore_errors=True)
-known = Known(len(learn.groups), config.D)
+known = torch.nn.Embedding(len(learn.groups), config.D)
 _, bill = stage("basis", basis, [net.encoder, net.decoder], 1e-4, budget.pick(quick=10, full=400))
 rest = [net.inputs, net.body, net.narrow, net.out, torch.nn.ParameterList([net.sharpness])]
 
