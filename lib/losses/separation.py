@@ -100,15 +100,15 @@ def log_sum(values, keep):
     return torch.where(keep.any(1), sums, torch.zeros_like(sums))
 
 
-def affinity(v, y):
-    """Deep clustering of unit points v [B, P, D], of whom y [B, P, S] says whose; both times the root of a
+def affinity(v, owners):
+    """Deep clustering of unit points v [B, P, D], whose they are in owners [B, P, S]; both times the root of a
     weight.
 
     Source: [DPCL] eq. (1), a mean over the batch.  The sum over all pairs of points of (a_i . b_j)^2 is the
     squared size of a small matrix."""
     def pairs(a, b):
         return (a.transpose(1, 2) @ b).float().square().sum((1, 2))
-    return (pairs(v, v) - 2 * pairs(v, y) + pairs(y, y)).mean()
+    return (pairs(v, v) - 2 * pairs(v, owners) + pairs(owners, owners)).mean()
 
 
 def compactness(cosine, weight):
