@@ -101,7 +101,7 @@ def log_sum(values, keep):
 
 
 def affinity(v, owners):
-    """Deep clustering of unit points v [B, P, D], whose they are in owners [B, P, S]; both times the root of a
+    """Deep clustering of unit points v [B, P, D], owners [B, P, S] say whose; both times the root of a
     weight.
 
     Source: [DPCL] eq. (1), a mean over the batch.  The sum over all pairs of points of (a_i . b_j)^2 is the

@@ -424,7 +424,7 @@ def meet(nets, batch):
 
 
 # %%
-WEIGHTS = {"recon": 1.0, "circle": 5.0, "compact": 2.0, "affinity": 0.0, "found": 1.0, "known": 20.0}
+WEIGHTS = {"recon": 1.0, "circle": 5.0, "compact": 2.0, "affinity": 0, "found": 1.0, "known": 20.0}
 STAGES = {  # step, learning rate, steps at quick and at full budget, weights that change
     "attractors": (attract, 1e-3, 24, 4000, {}),
     "apart": (attract, 1e-3, 8, 3000, {"circle": 8.0, "affinity": 30.0}),
