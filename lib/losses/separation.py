@@ -77,8 +77,8 @@ def circle_of_known(attractors, who, known, margin=0.25, scale=32.0):
     """Circle loss of unit attractors [n, D] of people who [n] against one direction for everybody, known
     [V, D].
 
-    Where `circle` sees the few people of a batch, this sees all.  Source: [CIRCLE] sec. 3.1, labels of
-    classes, with the weights of eq. (6); divided by `scale`, as `circle`."""
+    Where `circle` sees the few people of a batch, this sees all.  Source: [CIRCLE], labels of classes,
+    with the weights of eq. (6); divided by `scale`, as `circle`."""
     cosine = attractors.float() @ F.normalize(known.float(), dim=1).T
     own = F.one_hot(who, len(known)).bool()
     return pulled_and_pushed(cosine, own, ~own, margin, scale)

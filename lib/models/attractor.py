@@ -165,14 +165,15 @@ class SpeakerAttractor(nn.Module):
         cosine = product.float() / length[:, None]
         return (self.sharpness.exp() * cosine).softmax(1), cosine
 
+    @torch.no_grad()
     def search(self, h, level, find):
-        """Attractors [S, D] in h [F, width] and level [F, N] of one mixture; find is that of `separate`.
+        """Attractors [S, D] in h [F, width] and level [F, N] of one mixture, without a gradient.
 
-        They have no gradient."""
+        find: that of `separate`."""
         loud = level >= level.max() * 10 ** (-SILENCE_DB / 20)
         voters = torch.nonzero(loud)
         f, n = voters[:: len(voters) // VOTERS + 1].T
-        points = F.normalize(self.vectors(h.detach())[f, n].detach().float(), dim=1)
+        points = F.normalize(self.vectors(h)[f, n].float(), dim=1)
         return find(points, level[f, n])
 
     def again(self, h, length, level, attractors):
@@ -189,7 +190,7 @@ class SpeakerAttractor(nn.Module):
         level times its ideal mask), all [B, S, F, N]; V, unit bins [B, F, N, D].
         oracle: apply the ideal masks themselves, which trains encoder and decoder; only here have they a
         gradient, and only masks and est_sources are given.
-        find: that of `separate`; then also est_found [B, S, T], what `separate` would give, in its order."""
+        find: that of `separate`; then also est_found [B, S, T], what `separate` would give, in any order."""
         with torch.set_grad_enabled(oracle and torch.is_grad_enabled()):
             code = self.encode(mix)
             levels = modulus(self.encode(sources))

@@ -21,7 +21,7 @@
 #
 # Quick budget (two CPU cores): about two minutes. It goes on from the shipped weights where there are some; where not, it
 # takes a few dozen steps from nothing on twenty virtual voices and *says so*: then expect to hear hardly any separation.
-# Full budget is about two hours on one good CPU core, less on a GPU.
+# Full budget is about four hours on one good CPU core, less on a GPU.
 
 # %%
 import os
@@ -387,9 +387,11 @@ show.exercise(2, greedy, right, "np.unravel_index(table.argmin(), table.shape)")
 # **Stage five: as strangers are met.** Two things that training did not know. In a batch the circle sees a dozen people; but we know
 # hundreds. So each of them gets a direction of their own, learned along the way, and `known` is the circle loss against *all* of these:
 # a class for everybody, the other form that the circle loss has. And all masks so far were made from ideal attractors, while a
-# stranger's come from k-means: on the mixtures of strangers where that failed, the wrong clusters were the *tighter* ones, so looking longer would
-# not have helped. So now the search is a part of training: `found` is the SI-SDR of what k-means finds (no gradient goes through the search itself;
-# it goes through one more round with soft borders, `again`, and through the masks), paired off by PIT.
+# stranger's come from k-means. On mixtures of voices never met, ideal attractors gained two dB or more over k-means in thirty of 120, and in
+# every one of these the wrong clusters were the *tighter* ones: looking longer would not have helped. So now the search is a part of
+# training: `found` is the SI-SDR of what k-means finds (no gradient goes through the search itself; it goes through one more round with
+# soft borders, `again`, and through the masks), paired off by PIT. On strangers k-means had found 7.4 dB and now finds 8.4; `again`, which is
+# kept in use, leaves the decibels as they are and takes the error rate from 12.2 to 10.5 %. What `known` brings is within the noise (the card has both).
 
 # %%
 def terms_of(out, batch):
