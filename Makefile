@@ -38,7 +38,7 @@ notebooks: .venv/.dev  ## build notebooks/*.ipynb from notebooks/src (DEMO_BUDGE
 bench: .venv/.app  ## our decoder, speak(), extract() and convert() beside HiFi-GAN
 	$(RUN) bench.py
 
-judge: .venv/.app  ## speak for strangers, have it judged (TASK=speak, extract, convert, enhance, tune, filling, satts, situations; SET=plan, studio; MODEL)
+judge: .venv/.app  ## speak for strangers, have it judged (TASK=speak, extract, attractor, convert, enhance, tune, filling, satts, situations; SET=plan, studio; MODEL)
 	$(RUN) tests/judge_plan.py $(or $(TASK),speak) $(or $(SHARED),../shared) --set $(or $(SET),plan) \
 		$(if $(MODEL),--model $(MODEL))
 

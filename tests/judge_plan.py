@@ -5,7 +5,8 @@
 SHARED (default ../shared) holds eval/, corpus/ and tools/judge.py with its environment
 (tools/judge-setup.sh).
 speak: every line of the set.  extract: the same, from the reference mixed with another person's at equal
-level, of the voices found the one nearest to the clean reference.  convert: an utterance to another person's
+level, of the voices found the one nearest to the clean reference.  attractor: as extract, but the attractor
+tells the voice, not the encoder of what was separated.  convert: an utterance to another person's
 reference; beside the result the source itself is judged, against the target and as the top line of WER.
 Sets: plan, 84 lines of strangers from LibriSpeech (convert takes its sources from the valid rows of the
 corpus), and studio, strangers of another corpus.  SPEED=n speaks n times as fast.  EVERY=n takes every n-th
@@ -31,6 +32,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
+from sklearn.linear_model import RidgeCV
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import judge_enhance
@@ -47,6 +50,8 @@ SOURCE_SECONDS = (3, 12)  # of an utterance to convert
 MARKS = ("SECS", "WER")
 WORST = 5  # lines to print
 SENTENCES = 2  # of each stranger in lesson 05
+DOOR_FROM = ("speech-0", "speech-1", "accented", "voices")
+CLIPS_EACH = 3  # of each person
 
 
 def read(path):
@@ -102,7 +107,7 @@ def asked(task, which, shared, out):
         line["reference"] = str(home / line["reference"])
         if "source" in line:
             line["source"] = str(home / line["source"])
-    if task == "extract":
+    if task in ("extract", "attractor"):
         for line, other in zip(lines, others(lines), strict=True):
             line["other"] = other
     lines = some(lines)
@@ -154,13 +159,40 @@ def extract(voices, lines, model=None):
         yield voices.speak(line["text"], nearest.facts["spk_emb"], model=model)
 
 
+def satts_speak(voices, lines, model=None, *, folder):
+    """As extract, but by the attractor that was found, through a door (see lesson 05) fitted on a corpus."""
+    door = fitted_door(voices, folder)
+    for line in lines:
+        clean = voices.embed(line["reference"])
+        people = voices.extract(mixed([line["reference"], line["other"]]), 2)
+        nearest = max(people, key=lambda speech: float(speech.facts["spk_emb"] @ clean))
+        yield voices.speak(line["text"], door.predict(nearest.facts["attractor"][None])[0], model=model)
+
+
+def fitted_door(voices, folder):
+    """From attractors [n, D'] to spk_emb [n, D]: ridge regression on clips of training people; its price by
+    a fifth of the clips left out."""
+    rows = corpus.rows([str(folder / f"{name}.parquet") for name in DOOR_FROM], "train")
+    attractors, spk_embs = [], []
+    for mine in corpus.by_speaker(rows).values():
+        for i in mine[:CLIPS_EACH]:
+            wav = torch.tensor(corpus.wav(rows[i]))[None, None]
+            vectors = voices.attractor.windows(wav).mean(0)
+            attractors.append((vectors / vectors.norm()).numpy())
+            spk_embs.append(voices.embed(rows[i]["audio"]))
+    door = RidgeCV(np.geomspace(0.01, 100, 13), cv=5).fit(attractors, spk_embs)
+    print(f"door from {len(attractors)} clips, price {door.alpha_:.3g}, "
+          f"explains {door.score(attractors, spk_embs):.2f}")
+    return door
+
+
 def convert(voices, lines, model=None):
     """The source of every line in the voice of its reference."""
     for line in lines:
         yield voices.convert(line["source"], line["reference"], model=model)
 
 
-TASKS = {"speak": speak, "extract": extract, "convert": convert}
+TASKS = {"speak": speak, "extract": extract, "attractor": satts_speak, "convert": convert}
 
 
 def shipped(task, which, shared, out, model=None):
@@ -169,7 +201,10 @@ def shipped(task, which, shared, out, model=None):
     judge = shared / "tools" / "judge.py"
     lines = asked(task, which, shared, out)
     factors = []
-    for i, speech in enumerate(TASKS[task](Voices.load(), lines, model)):
+    make = TASKS[task]
+    if task == "attractor":
+        make = functools.partial(make, folder=shared / "corpus")
+    for i, speech in enumerate(make(Voices.load(), lines, model)):
         lines[i]["wav"] = f"{i:03d}.wav"
         speech.save(out / lines[i]["wav"])
         factors.append(speech.facts["real_time_factor"])
