@@ -652,7 +652,7 @@ def crowd(level):
     show.display(show.player(mix[: 5 * audio.RATE], label=f"distractor at {level:+g} dB"))
     show.display(show.player(say(nets["SATTS"], "attractor", attractor, WORDS), label="SATTS"))
     asked = (torch.tensor(attractor) @ door[:-1] + door[-1]).numpy()
-    show.display(show.player(voices.speak(WORDS, asked).wav, label="today's speak, by the attractor"))
+    show.display(show.player(voices.speak(WORDS, asked).wav, label="today's speak, so told"))
     print({name: round(share, 2) for name, share in shares.items()})
 
 # %%
