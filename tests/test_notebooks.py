@@ -9,6 +9,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 import pytest
+from jupyter_client.channels import AsyncZMQSocketChannel
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -276,6 +277,23 @@ def test_building_runs_stamps_freezes_sliders_and_drops_what_is_heavy(workshop):
     assert build.stamp_problems(notebook, source) == build.output_problems(notebook) == []
     source.write_text(TINY + "\n# a late thought\n")
     assert any("source has changed" in fault for fault in build.stamp_problems(notebook, source))
+
+
+def test_nothing_is_sent_while_a_reply_is_awaited(workshop, monkeypatch):
+    """Else the reply is missed now and then, and the building hangs: CI stood for 35 minutes once."""
+    sent = []
+    send = AsyncZMQSocketChannel.send
+
+    def listen(channel, message):
+        sent.append(message["msg_type"])
+        send(channel, message)
+
+    monkeypatch.setattr(AsyncZMQSocketChannel, "send", listen)
+    source = workshop / "src" / "92_tiny.py"
+    source.write_text(TINY)
+    build.build(source)
+    assert sent.count("execute_request") == 3
+    assert "comm_msg" not in sent
 
 
 def test_a_failing_cell_leaves_no_notebook_behind(workshop):
