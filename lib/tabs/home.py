@@ -24,7 +24,7 @@ PROMISES = {
     "atlas": "A map of 400 voices, real and invented: every dot speaks.",
     "extract": "Two people talk at once: take one of them out.",
     "convert": "What you say, as you say it, in another voice.",
-    "clean": "Less noise in a recording; early weights.",
+    "clean": "Less noise in a recording, or one voice out of it.",
     "listen": "A blind test: your ears are the judge.",
 }
 MAKING = "The pairs are being made now, once, by the weights that this page runs on …"
