@@ -244,6 +244,24 @@ def test_cards_say_what_is_and_history_what_was(path):
             assert entry["figures"], "what was measured then?"
 
 
+TOP = {
+    ".ci", ".gitignore", "LICENSE", "Makefile", "README.md", "SECURITY.md", "app.py", "assets", "bench.py",
+    "lib", "notebooks", "pyproject.toml", "requirements-dev.txt", "requirements.txt", "tests",
+}
+
+
+def test_nothing_is_tracked_by_accident():
+    """A wheel was lying about when all was added, and every clone was to carry its 50 MB for ever."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    tracked = [ROOT / name for name in listed.stdout.split("\0") if name]
+    strange = {path.relative_to(ROOT).parts[0] for path in tracked} - TOP
+    assert not strange, f"not of this project, or new: then name it in TOP: {strange}"
+    large = [path for path in tracked if path.is_file() and path.stat().st_size > FILE_BYTES]
+    assert not large, f"more than a Space takes in one file: {large}"
+
+
 def test_lib_is_not_ignored():
     """GitHub's Python template ignores lib/: a clone would hold no library."""
     if not (ROOT / ".git").exists():
