@@ -280,7 +280,7 @@ def test_building_runs_stamps_freezes_sliders_and_drops_what_is_heavy(workshop):
 
 
 def test_nothing_is_sent_while_a_reply_is_awaited(workshop, monkeypatch):
-    """Else the reply is missed now and then, and the building hangs: CI stood for 35 minutes once."""
+    """Else the reply is missed now and then, and the building hangs: CI once stood until its limit."""
     sent = []
     send = AsyncZMQSocketChannel.send
 
